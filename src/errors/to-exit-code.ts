@@ -1,4 +1,4 @@
-import type { ErrorKind } from './codes.ts';
+import type { ErrorCode, ErrorKind } from './codes.ts';
 import { toGalleonError } from './galleon-error.ts';
 
 /**
@@ -22,6 +22,26 @@ export const exitCodes: Readonly<Record<ErrorKind, number>> = {
   cancelled: 14,
 };
 
+/** Codes that a script has to tell from others of their kind get an exit code of their own, from 20 on. */
+export const exitCodesOfCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
+  VOLUME_NAME_INVALID: 20,
+  VOLUME_SIZE_INVALID: 21,
+  VOLUME_SIZE_UNALIGNED: 22,
+  VOLUME_BLOCK_SIZE_INVALID: 23,
+  MOUNT_POINT_NOT_DIRECTORY: 24,
+  MOUNT_POINT_NOT_EMPTY: 25,
+  MOUNT_POINT_BUSY: 26,
+  STORAGE_PATH_LOCKED: 27,
+  ADDRESS_IN_USE: 28,
+  CONFIG_INVALID: 29,
+  DAEMON_UNREACHABLE: 30,
+  FUSE_UNAVAILABLE: 31,
+  STORE_FORMAT_NEWER: 32,
+  CATALOG_TOO_NEW: 32,
+  STORE_SUPERBLOCK_DAMAGED: 33,
+};
+
 export function toExitCode(error: unknown): number {
-  return exitCodes[toGalleonError(error).kind];
+  const { code, kind } = toGalleonError(error);
+  return exitCodesOfCodes[code] ?? exitCodes[kind];
 }

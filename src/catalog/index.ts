@@ -1,0 +1,12 @@
+export { Catalog } from './catalog.ts';
+export type { StorageClass } from './storage-class.ts';
+export { parseVolumeName, type VolumeName } from './volume-name.ts';
+export {
+  DEFAULT_MOUNT_PREFERENCES,
+  newVolumeId,
+  type MountPreferences,
+  type MountWish,
+  type TruncatePolicy,
+  type VolumeId,
+  type VolumeRecord,
+} from './volume-record.ts';

@@ -1,0 +1,17 @@
+import { join } from 'node:path';
+
+export interface DefaultDirectories {
+  readonly storagePath: string;
+  readonly mountPoint: string;
+}
+
+/** The system's directories for root, the XDG ones (below the home directory) for everybody else. */
+export function defaultDirectories(
+  uid: number,
+  home: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): DefaultDirectories {
+  if (uid === 0) return { storagePath: '/var/lib/galleonfs', mountPoint: '/mnt/galleonfs' };
+  const data = environment['XDG_DATA_HOME'] ?? join(home, '.local', 'share');
+  return { storagePath: join(data, 'galleonfs'), mountPoint: join(home, 'galleonfs') };
+}

@@ -1,0 +1,8 @@
+export { formatBindAddress, parseBindAddress, type BindAddress } from './bind-address.ts';
+export {
+  CONFIG_FILE_VARIABLE,
+  loadConfiguration,
+  unknownVariables,
+  type ConfigurationSources,
+} from './load-configuration.ts';
+export { SETTINGS, type Configuration, type FuseDriver, type LogLevel } from './settings.ts';
