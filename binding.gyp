@@ -6,6 +6,7 @@
       "sources": ["<!@(find native/store native/disk native/fuse native/napi -name '*.cc' ! -name 'fake_*' | LC_ALL=C sort)"],
       "include_dirs": [
         "<!(node -p \"require('node-addon-api').include_dir\")",
+        "native",
         "node_modules/xxhash-addon/xxHash"
       ],
       "defines": ["NAPI_VERSION=9", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "_FILE_OFFSET_BITS=64"],

@@ -34,15 +34,19 @@ export const errorCodes = {
   STORE_NO_SPACE: 'no_space',
   STORE_READ_ONLY: 'read_only',
   STORE_CLOSED: 'unavailable',
+  STORE_MOUNTED: 'busy',
 
   // The native mount.
-  FUSE_UNAVAILABLE: 'unavailable',
-  FUSE_PERMISSION: 'permission',
+  FUSE_DEVICE_MISSING: 'unavailable',
+  FUSE_NOT_PERMITTED: 'permission',
+  FUSE_FUSERMOUNT_MISSING: 'unavailable',
+  FUSE_MOUNT_POINT: 'invalid_argument',
+  FUSE_ALREADY_MOUNTED: 'busy',
   FUSE_MOUNT_FAILED: 'io',
-  FUSE_UNMOUNT_BUSY: 'busy',
+  FUSE_BUSY: 'busy',
   FUSE_UNMOUNT_FAILED: 'io',
-  FUSE_PROTOCOL: 'unsupported',
-  FUSE_IO: 'io',
+  FUSE_RESOURCES: 'unavailable',
+  FUSE_STOPPED: 'unavailable',
 
   // Volumes and their catalog.
   VOLUME_NOT_FOUND: 'not_found',
@@ -100,8 +104,9 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 /** Codes for which trying the same again later can succeed without anybody changing the request. */
 export const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'STORE_LOCKED',
+  'STORE_MOUNTED',
   'STORE_NO_SPACE',
-  'FUSE_UNMOUNT_BUSY',
+  'FUSE_BUSY',
   'VOLUME_MOUNTED',
   'CATALOG_UNAVAILABLE',
   'STORAGE_PATH_LOCKED',

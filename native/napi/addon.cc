@@ -1,0 +1,30 @@
+// The addon's entry. This folder is the only one that includes Node.js headers; its mirror is src/storage/native.ts.
+#include <napi.h>
+
+#include "arguments.h"
+#include "environment.h"
+#include "process_parts.h"
+#include "store_calls.h"
+
+namespace galleonfs::node {
+namespace {
+
+void configure_process(const Napi::CallbackInfo& info) {
+  Napi::Object options = to_object(info[0], "options");
+  Sizes sizes{.cache_bytes = uint64_of(options, "cacheBytes"),
+              .fuse_threads_max = static_cast<unsigned>(uint64_of(options, "fuseThreadsMax"))};
+  if (!configure(sizes)) throw Napi::Error::New(info.Env(), "configure() comes before the first store is opened");
+}
+
+Napi::Object begin(Napi::Env env, Napi::Object exports) {
+  Environment::begin(env);
+  exports.Set("configure", Napi::Function::New<configure_process>(env));
+  add_store_calls(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(galleonfs, begin)
+
+}  // namespace galleonfs::node

@@ -1,0 +1,14 @@
+// What a store tells about itself, as JavaScript values (src/storage/native.ts has their types).
+#pragma once
+#include <napi.h>
+
+#include "../store/store.h"
+
+namespace galleonfs::node {
+
+Napi::Object to_value(Napi::Env env, const store::RecoveryReport& report);
+Napi::Object to_value(Napi::Env env, const store::Stats& stats);
+Napi::Array to_value(Napi::Env env, const std::vector<store::Damage>& damage);
+Napi::Uint8Array to_value(Napi::Env env, const std::array<uint8_t, 16>& uuid);
+
+}  // namespace galleonfs::node
