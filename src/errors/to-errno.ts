@@ -12,7 +12,7 @@ const errnoOfKind: Record<ErrorKind, number> = {
   no_space: constants.errno.ENOSPC,
   permission: constants.errno.EACCES,
   read_only: constants.errno.EROFS,
-  unavailable: constants.errno.EAGAIN,
+  unavailable: constants.errno.EIO,
   unsupported: constants.errno.EOPNOTSUPP,
   cancelled: constants.errno.ECANCELED,
   io: constants.errno.EIO,
