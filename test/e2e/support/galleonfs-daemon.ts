@@ -1,0 +1,196 @@
+/**
+ * A real daemon in its own process, on directories of its own, driven as a user does: through `bin/galleonfs`.
+ *
+ * Nothing here opens a file below a mount: only the programs the tests start do.
+ */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+export type Driver = 'native' | 'portable';
+
+export interface DaemonOptions {
+  /** Holds the storage path, the mount point and the log; made if missing. */
+  readonly directory: string;
+  readonly driver?: Driver;
+  readonly flags?: readonly string[];
+}
+
+/** What a command line printed, and how it ended. */
+export interface Finished {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const launcher = resolve(import.meta.dirname, '../../../bin/galleonfs');
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 60_000;
+
+const run = promisify(execFile);
+
+export class GalleonfsDaemon implements AsyncDisposable {
+  readonly storagePath: string;
+  readonly mountPoint: string;
+  readonly logPath: string;
+  readonly #options: DaemonOptions;
+  #process: ChildProcess | undefined;
+  #address = '';
+
+  private constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.storagePath = join(options.directory, 'store');
+    this.mountPoint = join(options.directory, 'volumes');
+    this.logPath = join(options.directory, 'daemon.log');
+  }
+
+  /** Starts it and waits until it answers. @throws Error with the end of its log when it does not. */
+  static async start(options: DaemonOptions): Promise<GalleonfsDaemon> {
+    const daemon = new GalleonfsDaemon(options);
+    await mkdir(daemon.storagePath, { recursive: true });
+    await mkdir(daemon.mountPoint, { recursive: true });
+    await daemon.restart();
+    return daemon;
+  }
+
+  get pid(): number {
+    if (this.#process?.pid === undefined) throw new Error('the daemon is not running');
+    return this.#process.pid;
+  }
+
+  /** `host:port` of the HTTP listener. */
+  get address(): string {
+    return this.#address;
+  }
+
+  dataPath(volume: string): string {
+    return join(this.mountPoint, volume, 'data');
+  }
+
+  log(): string {
+    return readFileSync(this.logPath, 'utf8');
+  }
+
+  /** Starts the daemon again on what a stopped or killed one left. */
+  async restart(): Promise<void> {
+    this.#address = `127.0.0.1:${await freePort()}`;
+    const flags = ['--storage-path', this.storagePath, '--mount-point', this.mountPoint];
+    const driver = this.#options.driver === undefined ? [] : ['--fuse-driver', this.#options.driver];
+    const log = openSync(this.logPath, 'a');
+    const args = [...flags, '--bind-address', this.#address, ...driver, ...(this.#options.flags ?? [])];
+    this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    await this.#answering();
+  }
+
+  /** Runs a subcommand that must succeed and returns what it printed. */
+  async galleonfs(...args: string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await this.tryGalleonfs(...args);
+    if (exitCode !== 0) throw new Error(`galleonfs ${args.join(' ')}: exit code ${exitCode}: ${stderr}`);
+    return stdout;
+  }
+
+  async tryGalleonfs(...args: string[]): Promise<Finished> {
+    try {
+      const env = { ...process.env, GALLEONFS_STORAGE_PATH: this.storagePath };
+      const { stdout, stderr } = await run(launcher, args, { env });
+      return { exitCode: 0, stdout, stderr };
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code?: number | string; stdout?: string; stderr?: string };
+      if (typeof code !== 'number') throw error;
+      return { exitCode: code, stdout: stdout ?? '', stderr: stderr ?? '' };
+    }
+  }
+
+  /** Creates a volume, sees that it is mounted, and returns the path of its `data`. */
+  async createVolume(name: string, size: string, ...args: string[]): Promise<string> {
+    await this.galleonfs('volume', 'create', name, '--size', size, ...args);
+    if (!this.isMounted(name)) await this.galleonfs('mount', name);
+    return this.dataPath(name);
+  }
+
+  async showVolume(name: string): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.galleonfs('volume', 'show', name, '--json')) as Record<string, unknown>;
+  }
+
+  isMounted(volume: string): boolean {
+    return mountPoints().includes(join(this.mountPoint, volume));
+  }
+
+  /** SIGTERM, and waits for a clean end. @throws Error when it does not end with exit code 0. */
+  async stop(): Promise<void> {
+    const exitCode = await this.#end('SIGTERM');
+    if (exitCode !== 0) throw new Error(`the daemon ended with exit code ${exitCode}: ${this.#logTail()}`);
+  }
+
+  /** `kill -9`: the daemon has no chance to do anything. Its dead mounts are taken away. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+    await this.#unmountAll();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process !== undefined) await this.#end('SIGTERM').catch(() => undefined);
+    if (this.#process !== undefined) await this.#end('SIGKILL');
+    await this.#unmountAll();
+    await rm(this.#options.directory, { recursive: true, force: true });
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
+    const child = this.#process;
+    if (child?.pid === undefined) throw new Error('the daemon is not running');
+    const ended = child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : once(child, 'exit');
+    // Its process group: the launcher and whatever it may have started.
+    process.kill(-child.pid, signal);
+    const inTime = await Promise.race([ended.then(() => true), sleep(STOP_TIMEOUT_MS, false, { ref: false })]);
+    if (!inTime)
+      throw new Error(`the daemon still runs ${STOP_TIMEOUT_MS / 1000} s after ${signal}: ${this.#logTail()}`);
+    this.#process = undefined;
+    return child.exitCode;
+  }
+
+  async #answering(): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      const child = this.#process;
+      if (child?.exitCode !== null || child.signalCode !== null) {
+        this.#process = undefined;
+        throw new Error(`the daemon ended while starting: ${this.#logTail()}`);
+      }
+      const { exitCode } = await this.tryGalleonfs('status');
+      if (exitCode === 0) return;
+      if (Date.now() > deadline) throw new Error(`the daemon does not answer: ${this.#logTail()}`);
+      await sleep(50);
+    }
+  }
+
+  async #unmountAll(): Promise<void> {
+    for (const path of mountPoints().reverse()) {
+      if (path.startsWith(`${this.mountPoint}/`)) await run('umount', ['--lazy', path]).catch(() => undefined);
+    }
+  }
+
+  #logTail(): string {
+    return this.log().slice(-2000);
+  }
+}
+
+/** Everything mounted, oldest first; reading this touches no mount. */
+export function mountPoints(): string[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
+  return lines.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  if (address === null || typeof address === 'string') throw new Error('no TCP port');
+  return address.port;
+}
