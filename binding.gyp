@@ -12,7 +12,7 @@
       "defines": ["NAPI_VERSION=9", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "_FILE_OFFSET_BITS=64"],
       "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-g1"],
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
-      "cflags_cc": ["-std=c++20", "-O2", "-fexceptions", "-frtti"],
+      "cflags_cc": ["-std=c++20", "-O3", "-fexceptions", "-frtti"],
       "libraries": ["-pthread"]
     }
   ]
