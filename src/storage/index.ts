@@ -1,2 +1,10 @@
-export type { Damage, OperationStats, RecoveryReport, StoreStats } from './native.ts';
+export type {
+  Damage,
+  NativeMountOptions,
+  NativeMountStats,
+  OperationStats,
+  RecoveryReport,
+  StoreStats,
+} from './native.ts';
 export { configureStorage, VolumeStore, type CreateOptions, type OpenOptions } from './volume-store.ts';
+export { galleonMounts, NativeMount, unmountStale } from './native-mount.ts';

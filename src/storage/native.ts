@@ -99,6 +99,42 @@ export interface Damage {
   readonly detail: string;
 }
 
+export interface NativeMountOptions {
+  /** An existing, empty directory that nothing is mounted on. */
+  readonly mountPoint: string;
+  readonly readOnly: boolean;
+  /** Every write is durable before it is acknowledged. */
+  readonly sync: boolean;
+  readonly allowOther: boolean;
+  readonly uid: number;
+  readonly gid: number;
+  readonly fileMode: number;
+  readonly directoryMode: number;
+  readonly truncate: 'discard' | 'ignore' | 'refuse';
+  readonly cacheMode: 'direct' | 'cached';
+  /** README.txt and .galleonfs_metadata, at first. */
+  readonly readme: string;
+  readonly metadata: string;
+}
+
+/** Requests of one kind that the kernel sent; errors are replies with an errno, also the ENOENT of a lookup. */
+export interface RequestStats {
+  readonly requests: number;
+  readonly errors: number;
+}
+
+export interface NativeMountStats {
+  readonly read: RequestStats;
+  readonly write: RequestStats;
+  readonly flush: RequestStats;
+  readonly discard: RequestStats;
+  readonly metadata: RequestStats;
+  readonly other: RequestStats;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly inFlight: number;
+}
+
 export interface Addon {
   /** Once a process, before the first store is opened: the page cache all stores share, and the FUSE threads. */
   configure(options: { cacheBytes: number; fuseThreadsMax: number }): void;
@@ -120,6 +156,22 @@ export interface Addon {
   storeAllocatedBytes(store: StoreHandle): number;
   storeReadOnly(store: StoreHandle): boolean;
   storeDamage(store: StoreHandle): Damage[];
+
+  /**
+   * Mounts and serves. The store stays open until the mount has ended. `lost` is called once, and the mount has ended, when
+   * somebody unmounts it from outside; not after mountStop().
+   */
+  mountStart(store: StoreHandle, options: NativeMountOptions, lost: () => void): Promise<MountHandle>;
+  /** Readers see the change at their next open. */
+  mountSetFiles(mount: MountHandle, readme: string, metadata: string): void;
+  /** Unmounts; resolves when no request is in flight any more. Rejects with FUSE_BUSY and goes on serving when files are open and not `lazy`. */
+  mountStop(mount: MountHandle, lazy: boolean): Promise<void>;
+  /** Also after the end: the last ones. */
+  mountStats(mount: MountHandle): NativeMountStats;
+  /** Mount points of ours in /proc/self/mountinfo, also those of a dead daemon. */
+  ourMounts(): string[];
+  /** Unmounts what is at `path` if it is one of ours. */
+  unmountPath(path: string, lazy: boolean): Promise<void>;
 }
 
 const require = createRequire(import.meta.url);

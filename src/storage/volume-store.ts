@@ -25,6 +25,15 @@ export interface OpenOptions {
   readonly checkpointBytes?: number;
 }
 
+/** The handles of open stores, for the other files of this folder. */
+const handles = new WeakMap<VolumeStore, StoreHandle>();
+
+export function handleOf(store: VolumeStore): StoreHandle {
+  const handle = handles.get(store);
+  if (handle === undefined) throw new TypeError('not a store that VolumeStore.open() returned');
+  return handle;
+}
+
 const DEFAULT_BLOCK_SIZE_BYTES = 4096;
 
 /**
@@ -57,6 +66,7 @@ export class VolumeStore {
     this.blockSizeBytes = opened.blockSizeBytes;
     this.recovery = opened.recovery;
     this.#handle = opened.handle;
+    handles.set(this, opened.handle);
   }
 
   /**

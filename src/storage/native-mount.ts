@@ -1,0 +1,55 @@
+import { addon, type MountHandle, type NativeMountOptions, type NativeMountStats } from './native.ts';
+import { settled } from './native-error.ts';
+import { handleOf, type VolumeStore } from './volume-store.ts';
+
+/** One volume served at one mount point by the native FUSE server; no byte of it passes through JavaScript. */
+export class NativeMount {
+  readonly mountPoint: string;
+  readonly #handle: MountHandle;
+
+  private constructor(mountPoint: string, handle: MountHandle) {
+    this.mountPoint = mountPoint;
+    this.#handle = handle;
+  }
+
+  /**
+   * Mounts and serves; nothing is left mounted on failure. The store must stay open until stop() resolved or `lost` was
+   * called, which happens once, when somebody unmounts it from outside.
+   *
+   * @throws GalleonError FUSE_DEVICE_MISSING, FUSE_NOT_PERMITTED, FUSE_FUSERMOUNT_MISSING, FUSE_MOUNT_POINT,
+   *   FUSE_ALREADY_MOUNTED, FUSE_MOUNT_FAILED, FUSE_RESOURCES
+   */
+  static async start(store: VolumeStore, options: NativeMountOptions, lost: () => void): Promise<NativeMount> {
+    const { mountPoint } = options;
+    const handle = await settled(`mounting ${mountPoint}`, () => addon().mountStart(handleOf(store), options, lost));
+    return new NativeMount(mountPoint, handle);
+  }
+
+  /** Replaces README.txt and .galleonfs_metadata; readers see the change at their next open. */
+  setFiles(readme: string, metadata: string): void {
+    addon().mountSetFiles(this.#handle, readme, metadata);
+  }
+
+  stats(): NativeMountStats {
+    return addon().mountStats(this.#handle);
+  }
+
+  /**
+   * Unmounts; resolves when no request is in flight any more. `lazy` takes it from the tree even when files are open.
+   *
+   * @throws GalleonError FUSE_BUSY when files are open and not lazy: it goes on being served
+   */
+  async stop(options: { readonly lazy: boolean }): Promise<void> {
+    await settled(`unmounting ${this.mountPoint}`, () => addon().mountStop(this.#handle, options.lazy));
+  }
+}
+
+/** Mount points of GalleonFS on this machine, also those a dead daemon left. Read from /proc/self/mountinfo. */
+export function galleonMounts(): readonly string[] {
+  return addon().ourMounts();
+}
+
+/** Unmounts a mount of GalleonFS that nobody here serves. Nothing there: no error. */
+export async function unmountStale(mountPoint: string, options: { readonly lazy: boolean }): Promise<void> {
+  await settled(`unmounting ${mountPoint}`, () => addon().unmountPath(mountPoint, options.lazy));
+}
