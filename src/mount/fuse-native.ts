@@ -48,7 +48,7 @@ export interface FuseNativeOperations {
   ftruncate(path: string, handle: number, size: number, reply: Reply): void;
   fsync(path: string, dataOnly: boolean, handle: number, reply: Reply): void;
   release(path: string, handle: number, reply: Reply): void;
-  utimens(path: string, accessed: number, modified: number, reply: Reply): void;
+  utimens(path: string, accessedMs: number, modifiedMs: number, reply: Reply): void;
   chmod(path: string, mode: number, reply: Reply): void;
   chown(path: string, uid: number, gid: number, reply: Reply): void;
   create(path: string, mode: number, reply: Reply): void;

@@ -7,42 +7,18 @@
  * data), MAP_SHARED mappings (ENODEV), RWF_DSYNC on a single write (O_DSYNC and O_SYNC at open are honoured), requests
  * above 128 KiB (the kernel splits them).
  */
-import { constants as fs } from 'node:fs';
-import { constants as os } from 'node:os';
+import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { GalleonError, toErrno } from '../errors/index.ts';
 import type { VolumeStore } from '../storage/index.ts';
-import {
-  type FuseNative,
-  type FuseNativeOperations,
-  type FuseNativeStat,
-  type FuseNativeStatfs,
-  loadFuseNative,
-} from './fuse-native.ts';
+import { type FuseNative, type FuseNativeOperations, loadFuseNative } from './fuse-native.ts';
 import type { MountDriver, MountHandle, MountOptions, MountStats, SmallFile } from './mount-driver.ts';
+import { mountedAt, readMountTable } from './mount-table.ts';
+import { PortableDirectory, Refusal } from './portable-directory.ts';
 
-const { EBADF, EINVAL, ENOENT, ENOSPC, ENOTCONN, EPERM, EROFS } = os.errno;
-const ACCESS_MODE_MASK = fs.O_RDONLY | fs.O_WRONLY | fs.O_RDWR;
-const DATA = '/data';
-const STATFS_BLOCK_BYTES = 65_536; // counts go to the kernel as 32 bits, and 64 TiB must fit
-
-interface OpenFile {
-  /** Undefined: `data`; else what the small file held when it was opened. */
-  readonly content: Uint8Array | undefined;
-  /** Opened with O_DSYNC or O_SYNC. */
-  readonly durable: boolean;
-}
+const { ENOENT, ENOTCONN } = constants.errno;
 
 type Done<T> = (negativeErrno: number, value?: T) => void;
-
-/** Ends a request with an errno; expected, never logged. */
-class Refusal extends Error {
-  readonly errno: number;
-  constructor(errno: number) {
-    super();
-    this.errno = errno;
-  }
-}
 
 export const portableDriver: MountDriver = {
   name: 'portable',
@@ -53,100 +29,99 @@ export const portableDriver: MountDriver = {
   },
 };
 
-/** Invariant: a request is counted in `#inFlight` from its callback until its reply, and uses the volume only then. */
+/** Invariant: a request is in `#inFlight` from its callback until its reply, and touches the volume only in between. */
 class PortableMount implements MountHandle {
   readonly driver = 'portable';
   readonly mountPoint: string;
-  readonly #volume: VolumeStore;
   readonly #options: MountOptions;
-  readonly #mountedAt = new Date();
-  readonly #openFiles = new Map<number, OpenFile>();
+  readonly #directory: PortableDirectory;
   readonly #inFlight = new Set<Promise<void>>();
-  #files: ReadonlyMap<string, Uint8Array>;
   #fuse: FuseNative | undefined;
-  #nextHandle = 1;
+  #ended = false;
   #requests = 0;
   #errors = 0;
-  #closing = false;
 
   constructor(volume: VolumeStore, options: MountOptions) {
     this.mountPoint = options.mountPoint;
-    this.#volume = volume;
     this.#options = options;
-    this.#files = byName(options.files);
+    this.#directory = new PortableDirectory(volume, options);
   }
 
   async start(): Promise<void> {
     const { allowOther, mountPoint, source } = this.#options;
     if (/[$`\n]/.test(mountPoint)) {
-      // fuse-native unmounts through a shell with the path in double quotes.
+      // fuse-native unmounts through a shell, with the path in double quotes.
       throw new GalleonError(
         'MOUNT_FAILED',
-        `the portable driver cannot mount on ${mountPoint}: it holds $, \` or a line end`,
+        `the portable driver cannot mount on "${mountPoint}": $, \` or a line end`,
       );
     }
-    // fuse-native knows no names for these libfuse options; it joins all options with commas. Without big_writes the
-    // kernel sends 4 KiB a request where it caches.
-    const fsname = [source, 'direct_io', 'big_writes', ...(this.#readOnly() ? ['ro'] : [])].join(',');
+    const Fuse = loaded();
+    // fuse-native has no names for these options of libfuse; it joins all with commas. Without big_writes the kernel
+    // would send 4 KiB a request.
+    const fsname = [source, 'direct_io', 'big_writes', ...(this.#directory.readOnly ? ['ro'] : [])].join(',');
+    const options = { timeout: false, allowOther, defaultPermissions: true, fsname, subtype: 'galleonfs' } as const;
+    const fuse = new Fuse(mountPoint, this.#operations(), options);
     try {
-      const Fuse = loadFuseNative();
-      const options = { timeout: false, allowOther, defaultPermissions: true, fsname, subtype: 'galleonfs' } as const;
-      this.#fuse = new Fuse(mountPoint, this.#operations(), options);
-      await promisify(this.#fuse.mount.bind(this.#fuse))();
+      await promisify(fuse.mount.bind(fuse))();
     } catch (cause) {
-      throw new GalleonError('MOUNT_FAILED', `cannot mount ${mountPoint} with the portable driver`, { cause });
+      throw new GalleonError('MOUNT_FAILED', `libfuse cannot mount ${mountPoint}; is /dev/fuse there?`, { cause });
     }
+    this.#fuse = fuse;
   }
 
   async unmount({ lazy }: { readonly lazy: boolean }): Promise<void> {
-    if (this.#fuse === undefined) return;
-    if (!lazy && this.#openFiles.size > 0) {
-      throw new GalleonError(
-        'MOUNT_BUSY',
-        `${this.mountPoint} has ${this.#openFiles.size} open files; close them, or unmount lazily`,
-      );
+    const { openFiles } = this.#directory;
+    if (!lazy && openFiles > 0) {
+      const message = `${this.mountPoint} is in use (${openFiles} open files): close them, or unmount lazily`;
+      throw new GalleonError('MOUNT_BUSY', message);
     }
-    this.#closing = true;
-    const fuse = this.#fuse;
+    if (this.#fuse !== undefined) await this.#takeFromTree(this.#fuse);
     this.#fuse = undefined;
-    await promisify(fuse.unmount.bind(fuse))(); // always lazy; what is still open meets ENOTCONN from here on
+    this.#ended = true; // what is still open meets ENOTCONN from here on
     await Promise.allSettled(this.#inFlight);
   }
 
   stats(): MountStats {
-    return { requests: this.#requests, errors: this.#errors, openFiles: this.#openFiles.size };
+    return { requests: this.#requests, errors: this.#errors, openFiles: this.#directory.openFiles };
   }
 
   setFiles(files: readonly SmallFile[]): void {
-    this.#files = byName(files);
+    this.#directory.setFiles(files);
+  }
+
+  async #takeFromTree(fuse: FuseNative): Promise<void> {
+    try {
+      await promisify(fuse.unmount.bind(fuse))(); // always lazy
+    } catch (cause) {
+      if (mountedAt(await readMountTable(), this.mountPoint) === undefined) return; // somebody else has done it
+      const message = `${this.mountPoint} cannot be unmounted: is fusermount in PATH?`;
+      throw new GalleonError('FUSE_UNMOUNT_FAILED', message, { cause });
+    }
   }
 
   #operations(): FuseNativeOperations {
+    const directory = this.#directory;
     const refuse = (...request: unknown[]): void => {
-      this.#serve(
-        () => {
-          throw new Refusal(EPERM);
-        },
-        request.at(-1) as Done<void>,
-      );
+      this.#serve(() => directory.changeEntries(), request.at(-1) as Done<void>);
     };
     return {
-      getattr: (path, done) => this.#serve(() => this.#attributes(path), done),
-      readdir: (_path, done) => this.#serve(() => ['.', '..', 'data', ...this.#files.keys()], done),
-      statfs: (_path, done) => this.#serve(() => this.#space(), done),
-      open: (path, flags, done) => this.#serve(() => this.#open(path, flags), done),
+      getattr: (path, done) => this.#serve(() => directory.attributes(path), done),
+      readdir: (_path, done) => this.#serve(() => directory.list(), done),
+      statfs: (_path, done) => this.#serve(() => directory.space(), done),
+      open: (path, flags, done) => this.#serve(() => directory.open(path, flags), done),
       read: (_path, handle, into, length, offset, done) =>
-        this.#serve(() => this.#read(handle, into.subarray(0, length), offset), byteCount(done)),
+        this.#serve(() => directory.read(handle, into.subarray(0, length), offset), byteCount(done)),
       write: (_path, handle, from, length, offset, done) =>
-        this.#serve(() => this.#write(handle, from.subarray(0, length), offset), byteCount(done)),
-      truncate: (path, size, done) => this.#serve(() => this.#truncate(path, size), done),
-      ftruncate: (path, _handle, size, done) => this.#serve(() => this.#truncate(path, size), done),
-      fsync: (path, _dataOnly, _handle, done) =>
-        this.#serve(() => (path === DATA ? this.#volume.flush() : undefined), done),
-      release: (_path, handle, done) => this.#serve(() => void this.#openFiles.delete(handle), done),
-      utimens: (_path, _accessed, _modified, done) => this.#serve(() => undefined, done),
-      chmod: refuse,
-      chown: refuse,
+        this.#serve(() => directory.write(handle, from.subarray(0, length), offset), byteCount(done)),
+      truncate: (path, size, done) => this.#serve(() => directory.truncate(path, size), done),
+      ftruncate: (path, _handle, size, done) => this.#serve(() => directory.truncate(path, size), done),
+      fsync: (path, _dataOnly, _handle, done) => this.#serve(() => directory.flush(path), done),
+      release: (_path, handle, done) => this.#serve(() => directory.release(handle), done),
+      utimens: (path, accessedMs, modifiedMs, done) =>
+        this.#serve(() => directory.setTimes(path, new Date(accessedMs), new Date(modifiedMs)), done),
+      chmod: (path, mode, done) => this.#serve(() => directory.setMode(path, mode), done),
+      chown: (path, uid, gid, done) => this.#serve(() => directory.setOwner(path, uid, gid), done),
       create: refuse,
       mknod: refuse,
       mkdir: refuse,
@@ -158,7 +133,6 @@ class PortableMount implements MountHandle {
     };
   }
 
-  /** Runs one request to its reply. */
   #serve<T>(work: () => T | Promise<T>, done: Done<T>): void {
     this.#requests += 1;
     const request = this.#answer(work, done).finally(() => this.#inFlight.delete(request));
@@ -167,7 +141,7 @@ class PortableMount implements MountHandle {
 
   async #answer<T>(work: () => T | Promise<T>, done: Done<T>): Promise<void> {
     try {
-      if (this.#closing) throw new Refusal(ENOTCONN);
+      if (this.#ended) throw new Refusal(ENOTCONN);
       done(0, await work());
     } catch (error) {
       const errno = error instanceof Refusal ? error.errno : toErrno(error);
@@ -175,100 +149,19 @@ class PortableMount implements MountHandle {
       done(-errno);
     }
   }
+}
 
-  #attributes(path: string): FuseNativeStat {
-    const { uid, gid, dataMode, directoryMode } = this.#options;
-    const at = this.#mountedAt;
-    const common = {
-      uid,
-      gid,
-      nlink: 1,
-      blocks: 0,
-      blksize: this.#volume.blockSizeBytes,
-      atime: at,
-      mtime: at,
-      ctime: at,
-    };
-    if (path === '/') return { ...common, ino: 1, nlink: 2, mode: fs.S_IFDIR | directoryMode, size: 0 };
-    if (path === DATA) {
-      const blocks = Math.ceil(this.#volume.allocatedBytes() / 512);
-      return { ...common, ino: 2, mode: fs.S_IFREG | dataMode, size: this.#volume.sizeBytes, blocks };
-    }
-    return { ...common, ino: 3, mode: fs.S_IFREG | 0o444, size: this.#small(path).length };
-  }
-
-  #space(): FuseNativeStatfs {
-    const blocksOf = (bytes: number): number => Math.ceil(bytes / STATFS_BLOCK_BYTES);
-    const blocks = blocksOf(this.#volume.sizeBytes);
-    const free = blocks - blocksOf(this.#volume.allocatedBytes());
-    const size = STATFS_BLOCK_BYTES;
-    return { bsize: size, frsize: size, blocks, bfree: free, bavail: free, files: 2 + this.#files.size, namemax: 255 };
-  }
-
-  #open(path: string, flags: number): number {
-    const writable = (flags & ACCESS_MODE_MASK) !== fs.O_RDONLY;
-    if (writable && this.#readOnly()) throw new Refusal(EROFS);
-    if (writable && path !== DATA) throw new Refusal(EPERM);
-    const content = path === DATA ? undefined : this.#small(path);
-    const handle = this.#nextHandle;
-    this.#nextHandle = (handle % 0xffff_ffff) + 1;
-    this.#openFiles.set(handle, { content, durable: (flags & (fs.O_DSYNC | fs.O_SYNC)) !== 0 });
-    return handle;
-  }
-
-  async #read(handle: number, into: Uint8Array, offset: number): Promise<number> {
-    const { content } = this.#opened(handle);
-    if (content !== undefined) {
-      const part = content.subarray(offset, offset + into.length);
-      into.set(part);
-      return part.length;
-    }
-    const length = Math.min(into.length, Math.max(0, this.#volume.sizeBytes - offset));
-    if (length > 0) await this.#volume.read(offset, into.subarray(0, length));
-    return length;
-  }
-
-  /** As on a block device: short at the end, ENOSPC beyond it. */
-  async #write(handle: number, from: Uint8Array, offset: number): Promise<number> {
-    const { durable } = this.#opened(handle);
-    const length = Math.min(from.length, this.#volume.sizeBytes - offset);
-    if (length <= 0 && from.length > 0) throw new Refusal(ENOSPC);
-    await this.#volume.write(offset, from.subarray(0, length), { durable: durable || this.#options.sync });
-    return length;
-  }
-
-  async #truncate(path: string, size: number): Promise<void> {
-    const { sizeBytes } = this.#volume;
-    if (path !== DATA) throw new Refusal(EPERM);
-    if (this.#readOnly()) throw new Refusal(EROFS);
-    if (size > sizeBytes) throw new Refusal(EINVAL);
-    if (size === sizeBytes || this.#options.truncate === 'ignore') return;
-    if (this.#options.truncate === 'refuse') throw new Refusal(EPERM);
-    await this.#volume.discard(size, sizeBytes - size);
-  }
-
-  #readOnly(): boolean {
-    return this.#options.readOnly || this.#volume.readOnly;
-  }
-
-  #opened(handle: number): OpenFile {
-    const file = this.#openFiles.get(handle);
-    if (file === undefined) throw new Refusal(EBADF);
-    return file;
-  }
-
-  #small(path: string): Uint8Array {
-    const content = this.#files.get(path.slice(1));
-    if (content === undefined) throw new Refusal(ENOENT);
-    return content;
+function loaded(): ReturnType<typeof loadFuseNative> {
+  try {
+    return loadFuseNative();
+  } catch (cause) {
+    const message =
+      'the portable driver needs the package fuse-native: npm install fuse-native, or use --fuse-driver native';
+    throw new GalleonError('MOUNT_DRIVER_UNAVAILABLE', message, { cause });
   }
 }
 
-/** fuse-native takes the byte count of a read or write where other operations report an error. */
+/** fuse-native takes a read's or write's byte count where other operations report their errno. */
 function byteCount(done: (result: number) => void): Done<number> {
   return (errno, count = 0) => done(errno === 0 ? count : errno);
-}
-
-function byName(files: readonly SmallFile[]): ReadonlyMap<string, Uint8Array> {
-  return new Map(files.map(({ name, content }) => [name, content]));
 }
