@@ -2,6 +2,11 @@
 export class SerialQueue {
   readonly #tails = new Map<string, Promise<void>>();
 
+  /** Resolves when everything that was started before this call has ended. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#tails.values());
+  }
+
   async run<Result>(key: string, task: () => Promise<Result>): Promise<Result> {
     const before = this.#tails.get(key) ?? Promise.resolve();
     const result = before.then(task);

@@ -44,8 +44,8 @@ export interface MountStats {
   readonly requests: number;
   /** Requests answered with an errno other than ENOENT and ENOSYS. */
   readonly errors: number;
-  /** Open descriptions of `data` in other processes. */
-  readonly openFiles: number;
+  /** Open descriptions of `data` in other processes; absent where the driver keeps no handles. */
+  readonly openFiles?: number;
 }
 
 export interface MountHandle {

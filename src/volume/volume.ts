@@ -48,6 +48,11 @@ export class Volume {
     this.#failure = failure;
   }
 
+  /** What failed works again. */
+  clearFailure(): void {
+    this.#failure = undefined;
+  }
+
   /** Finishes I/O, checkpoints and closes the store. Idempotent. */
   async close(): Promise<void> {
     const store = this.#store;

@@ -86,6 +86,14 @@ export class Volumes {
     );
   }
 
+  /** Refuses what `create` would refuse before it touches anything; the same errors. */
+  check(request: CreateVolumeRequest): void {
+    parseVolumeName(request.name);
+    this.#checkCreation(request);
+    checkLabels(request.labels ?? {});
+    resolveStorageClass(this.#parts.catalog, request.storageClass);
+  }
+
   /**
    * Makes and opens an empty volume; it is durable when this returns.
    * @throws GalleonError VOLUME_NAME_INVALID, VOLUME_EXISTS, VOLUME_SIZE_INVALID, VOLUME_SIZE_UNALIGNED,
@@ -116,18 +124,9 @@ export class Volumes {
   /** Opens the volume's store if it is not open. @throws GalleonError why it cannot be opened; also kept in `failure`. */
   async open(volume: Volume): Promise<void> {
     if (volume.openStore !== undefined) return;
-    const { directories, engine, log } = this.#parts;
-    const { id, name } = volume.record;
-    try {
-      const store = await engine.open(directories.path(id));
-      volume.opened(store);
-      logRecovery(log, name, store);
-    } catch (error) {
-      const failure = toGalleonError(error, `volume "${name}" cannot be opened`);
-      volume.failed(failure);
-      log.error({ volume: name, id, code: failure.code, reason: failure.message }, `volume "${name}" failed to open`);
-      throw failure;
-    }
+    await this.#turns.run(volume.name, async () => {
+      if (volume.openStore === undefined) await this.#open(volume);
+    });
   }
 
   /** Changes how the volume is mounted at the next start; durable when it returns. */
@@ -175,6 +174,21 @@ export class Volumes {
       );
     }
     return checkGeometry(request.sizeBytes, request.blockSizeBytes ?? BLOCK_SIZE_BYTES_DEFAULT);
+  }
+
+  async #open(volume: Volume): Promise<void> {
+    const { directories, engine, log } = this.#parts;
+    const { id, name } = volume.record;
+    try {
+      const store = await engine.open(directories.path(id));
+      volume.opened(store);
+      logRecovery(log, name, store);
+    } catch (error) {
+      const failure = toGalleonError(error, `volume "${name}" cannot be opened`);
+      volume.failed(failure);
+      log.error({ volume: name, id, code: failure.code, reason: failure.message }, `volume "${name}" failed to open`);
+      throw failure;
+    }
   }
 
   async #make(record: VolumeRecord, geometry: VolumeGeometry): Promise<Volume> {

@@ -1,0 +1,318 @@
+import { DEFAULT_MOUNT_PREFERENCES, type MountPreferences, type StorageClass } from '../catalog/index.ts';
+import type { Configuration } from '../config/index.ts';
+import { GalleonError, toGalleonError } from '../errors/index.ts';
+import { SerialQueue, type Log } from '../lib/index.ts';
+import type { Mounts } from '../mount/index.ts';
+import type { DamageWatch, VolumeReading } from '../monitoring/index.ts';
+import { listStorageClasses, type CreateVolumeRequest, type Volume, type Volumes } from '../volume/index.ts';
+import type { Catalog } from '../catalog/index.ts';
+import type { DaemonStatus, DaemonPhase } from './daemon-status.ts';
+import type { StoragePath } from './storage-path.ts';
+import { VERSION } from './version.ts';
+import { viewVolume, viewVolumeDetails, type DamageView, type VolumeDetails, type VolumeView } from './volume-view.ts';
+
+export interface MountRequest {
+  /** Absolute. Default: `<mount-point>/<name>`. */
+  readonly path?: string | undefined;
+  readonly preferences?: Partial<MountPreferences> | undefined;
+}
+
+export interface CreateVolumeOrder extends Omit<CreateVolumeRequest, 'mount'> {
+  /** Default: mounted at the default path; null: not mounted, now or at a start. */
+  readonly mount?: MountRequest | null | undefined;
+}
+
+export interface DaemonParts {
+  readonly configuration: Configuration;
+  readonly paths: StoragePath;
+  readonly catalog: Catalog;
+  readonly volumes: Volumes;
+  readonly mounts: Mounts;
+  readonly damageWatch: DamageWatch;
+  readonly log: Log;
+}
+
+const UNMOUNT_PATIENCE_MS = 5000;
+const WATCH_INTERVAL_MS = 5000;
+
+/**
+ * The running whole: every operation that programs and people can ask for, whichever way they ask.
+ *
+ * Operations on one volume run one after another, on different volumes at once. From the moment of `stop` on new ones
+ * are refused with DAEMON_STOPPING, and what runs is finished first.
+ */
+export class Daemon {
+  readonly #parts: DaemonParts;
+  readonly #turns = new SerialQueue();
+  readonly #startedAt = new Date();
+  readonly #started = Promise.withResolvers<undefined>();
+  readonly #stopAsked = Promise.withResolvers<undefined>();
+  readonly #hurry = new AbortController();
+  #phase: DaemonPhase = 'starting';
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #mountWatch: NodeJS.Timeout | undefined;
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+    this.#started.promise.catch(() => undefined); // start() itself throws it; not everybody awaits `started`.
+  }
+
+  get configuration(): Configuration {
+    return this.#parts.configuration;
+  }
+
+  get paths(): StoragePath {
+    return this.#parts.paths;
+  }
+
+  get phase(): DaemonPhase {
+    return this.#phase;
+  }
+
+  /** Resolves when every volume has been tried, rejects when the start failed. */
+  get started(): Promise<undefined> {
+    return this.#started.promise;
+  }
+
+  /** Resolves when somebody asked the daemon to stop through one of its faces. */
+  get stopAsked(): Promise<undefined> {
+    return this.#stopAsked.promise;
+  }
+
+  askToStop(): void {
+    this.#stopAsked.resolve(undefined);
+  }
+
+  /**
+   * Settles what a crash interrupted, opens every volume and mounts those that are to be. A volume that fails does not
+   * stop the others: `status` shows the reason.
+   */
+  async start(): Promise<void> {
+    this.#starting = this.#start();
+    await this.#starting;
+  }
+
+  /**
+   * Finishes what runs, unmounts everything, checkpoints and closes the stores, and gives the storage path free.
+   * @throws GalleonError when a store did not close cleanly; everything else has been closed even so
+   */
+  async stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    await this.#stopping;
+  }
+
+  /** Makes a stop that is under way unmount lazily instead of waiting for open files. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+
+  status(boundAddress: string | null): DaemonStatus {
+    const { configuration, mounts, paths } = this.#parts;
+    return {
+      version: VERSION,
+      pid: process.pid,
+      phase: this.#phase,
+      startedAt: this.#startedAt.toISOString(),
+      uptimeMs: Date.now() - this.#startedAt.getTime(),
+      storagePath: paths.root,
+      mountPoint: configuration.mountPoint,
+      bindAddress: boundAddress,
+      fuseDriver: mounts.driverName,
+      memoryBytes: process.memoryUsage.rss(),
+      volumes: this.listVolumes(),
+    };
+  }
+
+  storageClasses(): StorageClass[] {
+    return listStorageClasses(this.#parts.catalog);
+  }
+
+  listVolumes(): VolumeView[] {
+    return this.#parts.volumes.list().map((volume) => viewVolume(volume, this.#parts.mounts.find(volume.name)));
+  }
+
+  /** @throws GalleonError VOLUME_NAME_INVALID, VOLUME_NOT_FOUND */
+  showVolume(name: string): VolumeDetails {
+    const volume = this.#parts.volumes.get(name);
+    return viewVolumeDetails(volume, this.#parts.mounts.find(volume.name));
+  }
+
+  /** @throws GalleonError VOLUME_NAME_INVALID, VOLUME_NOT_FOUND, or why the volume is not open */
+  showDamage(name: string): DamageView {
+    const { store } = this.#parts.volumes.get(name);
+    this.#parts.damageWatch.look();
+    return { volume: name, checksumFailures: store.stats().checksumFailures, damage: store.damage() };
+  }
+
+  /**
+   * Makes a volume and, unless told not to, mounts it; if the mount fails the volume is taken back.
+   * @throws GalleonError as Volumes.create and Mounts.mount
+   */
+  async createVolume(order: CreateVolumeOrder): Promise<VolumeDetails> {
+    return await this.#exclusively(order.name, async () => {
+      const { volumes, mounts } = this.#parts;
+      const { mount: wanted, ...rest } = order;
+      const preferences = { ...DEFAULT_MOUNT_PREFERENCES, ...wanted?.preferences };
+      const path = wanted?.path === undefined ? {} : { path: wanted.path };
+      const request = { ...rest, mount: { atStart: wanted !== null, ...path, preferences } };
+      volumes.check(request);
+      if (wanted !== null) await mounts.check(order.name, wanted?.path);
+      const volume = await volumes.create(request);
+      if (wanted !== null) {
+        try {
+          await mounts.mount(volume, wanted?.path, preferences);
+        } catch (error) {
+          await volumes.delete(volume);
+          throw error;
+        }
+      }
+      return this.showVolume(volume.name);
+    });
+  }
+
+  /**
+   * Unmounts and deletes a volume with its data, for good.
+   * @throws GalleonError VOLUME_NOT_FOUND; VOLUME_MOUNTED while files on it are open, unless `force`
+   */
+  async deleteVolume(name: string, options: { readonly force: boolean }): Promise<void> {
+    await this.#exclusively(name, async () => {
+      const { volumes, mounts } = this.#parts;
+      const volume = volumes.get(name);
+      if (mounts.find(volume.name) !== undefined) {
+        await mounts.unmount(volume.name, { lazy: options.force }).catch((error: unknown) => {
+          throw inUse(name, toGalleonError(error));
+        });
+      }
+      await volumes.delete(volume);
+    });
+  }
+
+  /**
+   * Mounts a volume; the path and preferences are remembered for the next start.
+   * @throws GalleonError VOLUME_NOT_FOUND, VOLUME_MOUNTED, why the store cannot be opened, as Mounts.mount
+   */
+  async mountVolume(name: string, { path, preferences }: MountRequest): Promise<VolumeDetails> {
+    return await this.#exclusively(name, async () => {
+      const { volumes, mounts } = this.#parts;
+      const volume = volumes.get(name);
+      await mounts.forgetVanished(volume.name);
+      await volumes.open(volume);
+      const all = { ...DEFAULT_MOUNT_PREFERENCES, ...preferences };
+      await mounts.mount(volume, path, all);
+      volume.clearFailure();
+      const { atStart } = volume.record.mount;
+      await volumes.setMountWish(volume, { atStart, ...(path === undefined ? {} : { path }), preferences: all });
+      return this.showVolume(name);
+    });
+  }
+
+  /**
+   * Unmounts a volume, named by its name or by the path it is mounted at; until the next start.
+   * @throws GalleonError VOLUME_NOT_FOUND, VOLUME_NOT_MOUNTED, MOUNT_BUSY or FUSE_BUSY unless `lazy`
+   */
+  async unmountVolume(target: string, options: { readonly lazy: boolean }): Promise<VolumeDetails> {
+    const name = target.startsWith('/') ? await this.#volumeAt(target) : this.#parts.volumes.get(target).name;
+    return await this.#exclusively(name, async () => {
+      await this.#parts.mounts.forgetVanished(name);
+      await this.#parts.mounts.unmount(name, options);
+      return this.showVolume(name);
+    });
+  }
+
+  /** For the metrics. */
+  readings(): VolumeReading[] {
+    return this.#parts.volumes.list().map((volume) => ({
+      name: volume.name,
+      stats: volume.openStore?.stats(),
+      mount: this.#parts.mounts.find(volume.name)?.handle.stats(),
+      failed: volume.failure !== undefined,
+    }));
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#parts.volumes.recover();
+      await Promise.all(this.#parts.volumes.list().map(async (volume) => await this.#mountAtStart(volume)));
+      this.#parts.damageWatch.look();
+      this.#parts.damageWatch.start(WATCH_INTERVAL_MS);
+      this.#mountWatch = setInterval(() => void this.#forgetVanishedMounts(), WATCH_INTERVAL_MS).unref();
+      // stop() may have been called meanwhile.
+      if (this.#phase === 'starting') this.#phase = 'running';
+      this.#started.resolve(undefined);
+    } catch (error) {
+      this.#started.reject(error);
+      throw error;
+    }
+  }
+
+  async #mountAtStart(volume: Volume): Promise<void> {
+    const { atStart, path, preferences } = volume.record.mount;
+    if (!atStart || volume.openStore === undefined || this.#phase !== 'starting') return;
+    try {
+      await this.#turns.run(volume.name, async () => await this.#parts.mounts.mount(volume, path, preferences));
+    } catch (error) {
+      const failure = toGalleonError(error, `volume "${volume.name}" cannot be mounted`);
+      volume.failed(failure);
+      this.#parts.log.error(
+        { volume: volume.name, code: failure.code, reason: failure.message },
+        `volume "${volume.name}" could not be mounted`,
+      );
+    }
+  }
+
+  async #volumeAt(path: string): Promise<string> {
+    const mounted = await this.#parts.mounts.findByPath(path);
+    if (mounted !== undefined) return mounted.volume.name;
+    throw new GalleonError('VOLUME_NOT_MOUNTED', `no volume of this daemon is mounted at ${path}`);
+  }
+
+  async #forgetVanishedMounts(): Promise<void> {
+    const { mounts, log } = this.#parts;
+    try {
+      for (const name of await mounts.vanished()) {
+        await this.#turns.run(name, async () => await mounts.forgetVanished(name));
+      }
+    } catch (error) {
+      log.warn({ error }, 'the mount table could not be read');
+    }
+  }
+
+  async #exclusively<Result>(volumeName: string, operation: () => Promise<Result>): Promise<Result> {
+    this.#refuseWhenStopping();
+    await this.#started.promise;
+    return await this.#turns.run(volumeName, async () => {
+      this.#refuseWhenStopping();
+      return await operation();
+    });
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#phase === 'stopping') throw new GalleonError('DAEMON_STOPPING', 'the daemon is stopping');
+  }
+
+  async #stop(): Promise<void> {
+    const { catalog, damageWatch, mounts, volumes } = this.#parts;
+    this.#phase = 'stopping';
+    await this.#starting?.catch(() => undefined);
+    clearInterval(this.#mountWatch);
+    await this.#turns.idle();
+    await mounts.unmountAll(UNMOUNT_PATIENCE_MS, this.#hurry.signal);
+    damageWatch.look();
+    damageWatch.stop();
+    try {
+      await volumes.close();
+    } finally {
+      await catalog.close();
+    }
+  }
+}
+
+function inUse(name: string, error: GalleonError): GalleonError {
+  if (error.kind !== 'busy') return error;
+  return new GalleonError(
+    'VOLUME_MOUNTED',
+    `volume "${name}" is in use: close the files on it first, or delete it with --force`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,75 @@
+import { availableParallelism } from 'node:os';
+import { Catalog } from '../catalog/index.ts';
+import type { Configuration } from '../config/index.ts';
+import { silentLog, type Log } from '../lib/index.ts';
+import { Mounts, selectMountDriver, type MountDriver } from '../mount/index.ts';
+import { DamageWatch } from '../monitoring/index.ts';
+import { configureStorage } from '../storage/index.ts';
+import { DEFAULT_STORAGE_CLASSES, nativeEngine, StoreDirectories, Volumes, type StoreEngine } from '../volume/index.ts';
+import { Daemon } from './daemon.ts';
+import { prepareStoragePath, type StoragePath } from './storage-path.ts';
+
+/** Parts that tests replace. */
+export interface DaemonReplacements {
+  readonly engine?: StoreEngine;
+  readonly driver?: MountDriver;
+}
+
+/**
+ * The composition root: builds a daemon's parts from its configuration. It holds the storage path when this returns, and
+ * does nothing yet: `start` does.
+ * @throws GalleonError STORAGE_PATH_LOCKED, STORAGE_PATH_INVALID, STORAGE_PATH_PERMISSION, CATALOG_DAMAGED,
+ *   CATALOG_TOO_NEW, ADDON_UNAVAILABLE
+ */
+export async function openDaemon(
+  configuration: Configuration,
+  log: Log,
+  replacements: DaemonReplacements = {},
+): Promise<Daemon> {
+  if (replacements.engine === undefined) {
+    configureStorage({ cacheBytes: configuration.cacheSizeBytes, fuseThreadsMax: availableParallelism() });
+  }
+  const { paths, catalog, volumes } = await openVolumes(configuration.storagePath, log, replacements.engine);
+  if (configuration.setupDefaults) {
+    for (const storageClass of DEFAULT_STORAGE_CLASSES) await catalog.putStorageClass(storageClass);
+  }
+  const mounts = new Mounts({
+    driver: replacements.driver ?? selectMountDriver(configuration.fuseDriver),
+    root: configuration.mountPoint,
+    allowOther: configuration.allowOther,
+    log,
+  });
+  const damageWatch = new DamageWatch(log, () => damageSources(volumes));
+  return new Daemon({ configuration, paths, catalog, volumes, mounts, damageWatch, log });
+}
+
+/** What the daemon and the library share: a storage path, held exclusively, and its volumes. */
+export async function openVolumes(
+  root: string,
+  log: Log = silentLog,
+  engine: StoreEngine = nativeEngine,
+): Promise<{ paths: StoragePath; catalog: Catalog; volumes: Volumes }> {
+  const paths = await prepareStoragePath(root);
+  const catalog = await Catalog.open(paths.catalog);
+  try {
+    const directories = await StoreDirectories.open(paths.volumes);
+    return { paths, catalog, volumes: new Volumes({ catalog, directories, engine, log }) };
+  } catch (error) {
+    await catalog.close();
+    throw error;
+  }
+}
+
+function damageSources(volumes: Volumes): ReturnType<ConstructorParameters<typeof DamageWatch>[1]> {
+  return volumes.list().flatMap(({ name, openStore }) => {
+    if (openStore === undefined) return [];
+    return [
+      {
+        name,
+        damage: () => openStore.damage(),
+        checksumFailures: () => openStore.stats().checksumFailures,
+        readOnlyReason: () => openStore.stats().readOnlyReason,
+      },
+    ];
+  });
+}

@@ -1,0 +1,3 @@
+export { DamageWatch, type DamageSource } from './damage-watch.ts';
+export { createLogger } from './logger.ts';
+export { createMetrics, type VolumeReading } from './metrics.ts';

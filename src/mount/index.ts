@@ -1,0 +1,3 @@
+export type { MountDriver, MountDriverName, MountHandle, MountOptions, MountStats, SmallFile } from './mount-driver.ts';
+export { Mounts, type MountedVolume } from './mounts.ts';
+export { selectMountDriver } from './select-mount-driver.ts';
