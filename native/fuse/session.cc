@@ -1,0 +1,197 @@
+#include "session.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+namespace galleonfs::fuse {
+
+Session::Session(BlockDevice& device, MountOptions options, std::string device_id, const std::vector<int>& descriptors,
+                 const Negotiated* negotiated)
+    : options_(std::move(options)), device_id_(std::move(device_id)), directory_(device, options_) {
+  for (auto& slot : descriptors_) slot.store(-1, std::memory_order_relaxed);
+  size_t count = 0;
+  for (int fd : descriptors) {
+    if (count == kDescriptorsMax) {
+      close(fd);
+      continue;
+    }
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, count == 0 ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    descriptors_[count++].store(fd, std::memory_order_relaxed);
+  }
+  descriptor_count_.store(count, std::memory_order_release);
+  if (negotiated != nullptr) {
+    negotiated_ = *negotiated;
+    directory_.set_direct_io(options_.cache == CacheMode::direct && negotiated_.allows_direct_mmap());
+    initialized_.store(true, std::memory_order_release);
+  }
+}
+
+Session::~Session() { close_descriptors(); }
+
+void Session::close_descriptors() noexcept {
+  std::lock_guard lock(mutex_);
+  for (auto& slot : descriptors_) {
+    int fd = slot.exchange(-1);
+    if (fd >= 0) close(fd);
+  }
+  descriptor_count_.store(0, std::memory_order_release);
+}
+
+void Session::mark_ended() noexcept {
+  std::lock_guard lock(mutex_);
+  ended_.store(true, std::memory_order_release);
+  state_changed_.notify_all();
+}
+
+void Session::end_unserved() noexcept {
+  mark_ended();
+  close_descriptors();
+}
+
+std::vector<int> Session::descriptors() const {
+  std::lock_guard lock(mutex_);
+  std::vector<int> fds;
+  for (size_t i = 0; i < descriptor_count_.load(std::memory_order_relaxed); i++) fds.push_back(descriptors_[i].load());
+  return fds;
+}
+
+Negotiated Session::negotiated() const {
+  std::lock_guard lock(mutex_);
+  return negotiated_;
+}
+
+int Session::wait_initialized(int timeout_ms) const {
+  std::unique_lock lock(mutex_);
+  bool done = state_changed_.wait_until(lock, std::chrono::system_clock::now() + std::chrono::milliseconds(timeout_ms),
+                                        [&] { return initialized() || init_error_ != 0 || ended(); });
+  if (!done) return ETIMEDOUT;
+  if (init_error_ != 0) return init_error_;
+  return initialized() ? 0 : ENODEV;
+}
+
+size_t Session::add_clone() noexcept {
+  int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fd < 0) return 0;
+  std::lock_guard lock(mutex_);
+  uint32_t source = static_cast<uint32_t>(descriptors_[0].load());
+  size_t slot = descriptor_count_.load(std::memory_order_relaxed);
+  if (slot == 0 || slot == kDescriptorsMax || ioctl(fd, FUSE_DEV_IOC_CLONE, &source) != 0) {
+    close(fd);
+    return 0;
+  }
+  descriptors_[slot].store(fd);
+  descriptor_count_.store(slot + 1, std::memory_order_release);
+  return slot;
+}
+
+Session::Received Session::receive(int fd, const RequestBuffers& buffers, Request& request, bool& sound) noexcept {
+  for (;;) {
+    ssize_t n = ::read(fd, buffers.request(), RequestBuffers::request_capacity());
+    if (n < 0) {
+      switch (errno) {
+        case EAGAIN: return Received::nothing;
+        case EINTR:
+        case ENOENT: return Received::interrupted;
+        // ENODEV: unmounted. ECONNABORTED, EPERM, EBADF: aborted, never connected, or a bug; none can be served.
+        default: return Received::ended;
+      }
+    }
+    switch (parse_request(buffers.request(), static_cast<size_t>(n), request)) {
+      case Parsed::ok: sound = true; return Received::request;
+      case Parsed::bad_arguments: sound = false; return Received::request;
+      case Parsed::no_header: continue;
+    }
+  }
+}
+
+void Session::answer(int fd, const RequestBuffers& buffers, const Request& request, bool sound) noexcept {
+  if (wants_no_reply(request.header.opcode)) return;
+  const OpGroup group = group_of(request);
+  Counters& counters = directory_.counters();
+  counters.begin(group);
+  Reply reply;
+  if (!sound) {
+    reply.error = EINVAL;
+  } else if (request.header.opcode == FUSE_INIT) {
+    reply.error = init(request, buffers, reply.length);
+  } else if (request.header.opcode == FUSE_INTERRUPT) {
+    // Requests are short or must not stop half-way: the kernel is told not to send this again.
+    reply.error = ENOSYS;
+  } else if (request.header.opcode != FUSE_DESTROY) {
+    reply = directory_.serve(request, buffers.reply_body());
+  }
+  // Counted before it is sent, so that whoever sees the effect sees the count.
+  counters.end(group, reply.error != 0);
+  send(fd, buffers, request.header.unique, reply.error, reply.length);
+
+  uint64_t from;
+  if (sound && reply.error == 0 && directory_.discarded_by_truncate(request, from)) invalidate_data(from);
+  if (request.header.opcode == FUSE_INIT) {
+    std::lock_guard lock(mutex_);
+    if (reply.error) init_error_ = reply.error;
+    else initialized_.store(true, std::memory_order_release);
+    state_changed_.notify_all();
+  }
+}
+
+int Session::init(const Request& request, const RequestBuffers& buffers, size_t& length) noexcept {
+  Negotiated negotiated;
+  fuse_init_out out;
+  if (int error = negotiate(request.init, options_, negotiated, out)) return error;
+  {
+    std::lock_guard lock(mutex_);
+    negotiated_ = negotiated;
+  }
+  // Without mmap beside direct I/O, programs that map the file would fail: cached is then the better default.
+  directory_.set_direct_io(options_.cache == CacheMode::direct && negotiated.allows_direct_mmap());
+  std::memcpy(buffers.reply_body(), &out, sizeof out);
+  length = sizeof out;
+  return 0;
+}
+
+void Session::send(int fd, const RequestBuffers& buffers, uint64_t unique, int error, size_t length) noexcept {
+  fuse_out_header* header = buffers.reply_header();
+  header->unique = unique;
+  header->error = -error;
+  header->len = static_cast<uint32_t>(sizeof *header + (error ? 0 : length));
+  if (::write(fd, header, header->len) >= 0) return;
+  // ENOENT: the request was withdrawn; ENODEV, EPERM: the connection is over, which the next read reports. Anything
+  // else (ENOMEM) must not leave the caller waiting for ever.
+  if (errno == ENOENT || errno == ENODEV || errno == EPERM) return;
+  header->error = -EIO;
+  header->len = sizeof *header;
+  (void)!::write(fd, header, header->len);
+}
+
+void Session::notify_inval(uint64_t node, int64_t from, int64_t length) noexcept {
+  struct {
+    fuse_out_header header;
+    fuse_notify_inval_inode_out body;
+  } message{};
+  message.header.len = sizeof message;
+  message.header.error = FUSE_NOTIFY_INVAL_INODE;
+  message.body.ino = node;
+  message.body.off = from;
+  message.body.len = length;
+  // ENOENT: the kernel does not know the inode, so there is nothing to forget.
+  int fd = descriptors_[0].load();
+  if (fd >= 0) (void)!::write(fd, &message, sizeof message);
+}
+
+void Session::invalidate_attributes() noexcept {
+  std::lock_guard lock(mutex_);  // keeps close_descriptors away
+  notify_inval(kDataNode, -1, 0);  // a negative offset: attributes only
+}
+
+// The size did not change, so the kernel keeps the pages it has (of cached reads and of mmaps) although their content is
+// gone. Sent after the reply: before it, the kernel would wait for dirty pages whose write-back waits for the reply.
+// May block on such write-back; the caller is inside the session, so the descriptor stays open.
+void Session::invalidate_data(uint64_t from) noexcept { notify_inval(kDataNode, static_cast<int64_t>(from), 0); }
+
+}  // namespace galleonfs::fuse

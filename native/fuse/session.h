@@ -1,0 +1,112 @@
+// One volume's mount: its connection to the kernel, what was negotiated over it, and the directory it shows. It owns no
+// thread: the service pool reads requests from its descriptors and has them answered here.
+//
+// A connection has one descriptor from mounting and any number of clones; a reply must go to the descriptor its request
+// was read from. The first is non-blocking and watched by epoll; the clones are blocking and read by threads that wait in
+// the kernel while the volume is busy.
+#pragma once
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "mount.h"
+#include "negotiated.h"
+#include "request_buffers.h"
+#include "volume_directory.h"
+
+namespace galleonfs::fuse {
+
+class Session {
+ public:
+  static constexpr size_t kDescriptorsMax = 5;
+
+  // From a fresh mount (`negotiated` null: INIT is still to come), or from descriptors another process served.
+  // Takes the descriptors; the first is the connection's, the others its clones.
+  Session(BlockDevice& device, MountOptions options, std::string device_id, const std::vector<int>& descriptors,
+          const Negotiated* negotiated);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const std::string& mount_point() const noexcept { return options_.mount_point; }
+  const std::string& device_id() const noexcept { return device_id_; }  // "major:minor" in mountinfo
+  const MountOptions& options() const noexcept { return options_; }
+  CounterValues counters() const noexcept { return directory_.counters().values(); }
+
+  void set_readme(std::string text) { directory_.set_readme(std::move(text)); }
+  void set_metadata(std::string text) { directory_.set_metadata(std::move(text)); }
+
+  // Makes the kernel ask for `data`'s attributes again, after the volume was resized or turned read-only.
+  void invalidate_attributes() noexcept;
+
+  // The connection is over: unmounted, by us or anyone, or aborted.
+  bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
+
+  // For handing the mount over: valid until the session ends.
+  std::vector<int> descriptors() const;
+  Negotiated negotiated() const;
+
+  // Waits for INIT. 0; EPROTO: kernel too old; ENODEV: ended before; ETIMEDOUT.
+  int wait_initialized(int timeout_ms) const;
+  bool initialized() const noexcept { return initialized_.load(std::memory_order_acquire); }
+
+  enum class Received { request, nothing, interrupted, ended };
+
+  // One read of `fd`. `interrupted`: a signal, or the kernel withdrew the request; `nothing`: non-blocking and idle.
+  // After `request`, `request` points into `buffers` and answer() must follow.
+  Received receive(int fd, const RequestBuffers& buffers, Request& request, bool& sound) noexcept;
+  void answer(int fd, const RequestBuffers& buffers, const Request& request, bool sound) noexcept;
+
+  // Closes the connection, which must have no thread any more: what waits for it fails.
+  void end_unserved() noexcept;
+
+  bool may_take_long(const Request& request) const noexcept { return directory_.may_take_long(request); }
+
+ private:
+  friend class ServicePool;
+
+  int init(const Request& request, const RequestBuffers& buffers, size_t& length) noexcept;
+  void send(int fd, const RequestBuffers& buffers, uint64_t unique, int error, size_t length) noexcept;
+  void invalidate_data(uint64_t from) noexcept;
+  void notify_inval(uint64_t node, int64_t from, int64_t length) noexcept;
+  // A new clone's index in descriptors_, or 0 when there can be none.
+  size_t add_clone() noexcept;
+  void close_descriptors() noexcept;
+  void mark_ended() noexcept;
+
+  const MountOptions options_;
+  const std::string device_id_;
+  VolumeDirectory directory_;
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable state_changed_;
+  Negotiated negotiated_;  // under mutex_
+  int init_error_ = 0;     // under mutex_
+  std::atomic<bool> initialized_{false};
+  std::atomic<bool> ended_{false};
+
+  // Slots fill from the front, under mutex_; a filled slot changes only in close_descriptors.
+  std::array<std::atomic<int>, kDescriptorsMax> descriptors_;
+  std::atomic<size_t> descriptor_count_{0};
+
+  // What the service pool keeps here; see service_pool.h.
+  struct Service {
+    uint64_t id = 0;
+    size_t users = 0;                      // threads that hold this session; under the pool's mutex
+    bool finished = false;                 // the end was reported; under the pool's mutex
+    std::atomic<bool> armed{false};        // epoll will report the next request
+    std::atomic<int> attached{0};          // threads staying with this session
+    std::atomic<int> readers{0};           // those of them that will read again soon
+    std::atomic<int> waiting{0};           // those of them inside read(2)
+    std::atomic<int> starved_ticks{0};     // keeper ticks in a row that found nobody waiting
+    std::atomic<uint32_t> streak{0};       // requests that followed one another closely
+    std::atomic<int64_t> last_request_ns{0};
+    std::atomic<bool> cloning_failed{false};
+  } service_;
+};
+
+}  // namespace galleonfs::fuse
