@@ -3,7 +3,7 @@
  *
  * Nothing here opens a file below a mount: only the programs the tests start do.
  */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -33,6 +33,12 @@ const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 60_000;
 
 const run = promisify(execFile);
+
+/** Daemons that this process would leave behind if it ended now. */
+const living = new Set<GalleonfsDaemon>();
+process.once('exit', () => {
+  for (const daemon of living) daemon.abandon();
+});
 
 export class GalleonfsDaemon implements AsyncDisposable {
   readonly storagePath: string;
@@ -85,6 +91,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const args = [...flags, '--bind-address', this.#address, ...driver, ...(this.#options.flags ?? [])];
     this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
+    living.add(this);
     await this.#answering();
   }
 
@@ -130,11 +137,22 @@ export class GalleonfsDaemon implements AsyncDisposable {
 
   /** `kill -9`: the daemon has no chance to do anything. Its dead mounts are taken away. */
   async kill(): Promise<void> {
-    await this.#end('SIGKILL');
+    await this.killLeavingMounts();
     await this.#unmountAll();
   }
 
+  async killLeavingMounts(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** The last resort when this process ends without disposing: kills, unmounts, leaves the files. */
+  abandon(): void {
+    if (this.#process?.pid !== undefined) process.kill(-this.#process.pid, 'SIGKILL');
+    for (const path of this.#mounts()) execFileSync('umount', ['--lazy', path], { stdio: 'ignore' });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    living.delete(this);
     if (this.#process !== undefined) await this.#end('SIGTERM').catch(() => undefined);
     if (this.#process !== undefined) await this.#end('SIGKILL');
     await this.#unmountAll();
@@ -162,17 +180,19 @@ export class GalleonfsDaemon implements AsyncDisposable {
         this.#process = undefined;
         throw new Error(`the daemon ended while starting: ${this.#logTail()}`);
       }
-      const { exitCode } = await this.tryGalleonfs('status');
-      if (exitCode === 0) return;
+      const { exitCode, stdout } = await this.tryGalleonfs('status', '--json');
+      if (exitCode === 0 && (JSON.parse(stdout) as { phase: string }).phase === 'running') return;
       if (Date.now() > deadline) throw new Error(`the daemon does not answer: ${this.#logTail()}`);
       await sleep(50);
     }
   }
 
   async #unmountAll(): Promise<void> {
-    for (const path of mountPoints().reverse()) {
-      if (path.startsWith(`${this.mountPoint}/`)) await run('umount', ['--lazy', path]).catch(() => undefined);
-    }
+    for (const path of this.#mounts()) await run('umount', ['--lazy', path]).catch(() => undefined);
+  }
+
+  #mounts(): string[] {
+    return mountPoints().filter((path) => path.startsWith(`${this.mountPoint}/`));
   }
 
   #logTail(): string {
@@ -180,7 +200,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
   }
 }
 
-/** Everything mounted, oldest first; reading this touches no mount. */
+/** Everything mounted; reading this touches no mount. */
 export function mountPoints(): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
   return lines.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));

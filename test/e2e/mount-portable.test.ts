@@ -1,0 +1,3 @@
+import { mountSuite } from './support/mount-suite.ts';
+
+mountSuite('portable');

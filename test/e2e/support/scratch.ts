@@ -1,0 +1,24 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A directory that is gone when its scope ends. Big files go into it, so not on a tmpfs. */
+export class Scratch implements AsyncDisposable {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(): Promise<Scratch> {
+    return new Scratch(await mkdtemp(join(process.env['GALLEONFS_TEST_SCRATCH'] ?? tmpdir(), 'galleonfs-test-')));
+  }
+
+  at(name: string): string {
+    return join(this.path, name);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
