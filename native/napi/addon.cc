@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "environment.h"
+#include "mount_calls.h"
 #include "process_parts.h"
 #include "store_calls.h"
 
@@ -20,6 +21,7 @@ Napi::Object begin(Napi::Env env, Napi::Object exports) {
   Environment::begin(env);
   exports.Set("configure", Napi::Function::New<configure_process>(env));
   add_store_calls(env, exports);
+  add_mount_calls(env, exports);
   return exports;
 }
 

@@ -10,6 +10,8 @@ void Environment::begin(Napi::Env env) {
 
 // Node.js has waited for all queued work before it runs this.
 void Environment::end() {
+  for (const auto& mount : mounts_) mount->stop_now();
+  mounts_.clear();
   for (const auto& store : stores_) store->close_now();
   stores_.clear();
 }

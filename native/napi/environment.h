@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "open_mount.h"
 #include "open_store.h"
 
 namespace galleonfs::node {
@@ -17,11 +18,14 @@ class Environment {
 
   void add(std::shared_ptr<OpenStore> store) { stores_.insert(std::move(store)); }
   void remove(const std::shared_ptr<OpenStore>& store) { stores_.erase(store); }
+  void add(std::shared_ptr<OpenMount> mount) { mounts_.insert(std::move(mount)); }
+  void remove(const std::shared_ptr<OpenMount>& mount) { mounts_.erase(mount); }
 
  private:
   void end();
 
   std::unordered_set<std::shared_ptr<OpenStore>> stores_;
+  std::unordered_set<std::shared_ptr<OpenMount>> mounts_;
 };
 
 }  // namespace galleonfs::node

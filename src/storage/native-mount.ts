@@ -43,13 +43,3 @@ export class NativeMount {
     await settled(`unmounting ${this.mountPoint}`, () => addon().mountStop(this.#handle, options.lazy));
   }
 }
-
-/** Mount points of GalleonFS on this machine, also those a dead daemon left. Read from /proc/self/mountinfo. */
-export function galleonMounts(): readonly string[] {
-  return addon().ourMounts();
-}
-
-/** Unmounts a mount of GalleonFS that nobody here serves. Nothing there: no error. */
-export async function unmountStale(mountPoint: string, options: { readonly lazy: boolean }): Promise<void> {
-  await settled(`unmounting ${mountPoint}`, () => addon().unmountPath(mountPoint, options.lazy));
-}

@@ -168,10 +168,6 @@ export interface Addon {
   mountStop(mount: MountHandle, lazy: boolean): Promise<void>;
   /** Also after the end: the last ones. */
   mountStats(mount: MountHandle): NativeMountStats;
-  /** Mount points of ours in /proc/self/mountinfo, also those of a dead daemon. */
-  ourMounts(): string[];
-  /** Unmounts what is at `path` if it is one of ours. */
-  unmountPath(path: string, lazy: boolean): Promise<void>;
 }
 
 const require = createRequire(import.meta.url);

@@ -1,3 +1,4 @@
+import { GalleonError } from '../errors/index.ts';
 import {
   addon,
   type Damage,
@@ -149,10 +150,23 @@ export class VolumeStore {
     return addon().storeDamage(this.#handle);
   }
 
-  /** Waits for what is in flight, checkpoints, and gives the directory free. Closing twice is closing once. */
+  /**
+   * Waits for what is in flight, checkpoints, and gives the directory free. Closing twice is closing once.
+   *
+   * @throws GalleonError STORE_MOUNTED while it is mounted: it stays open
+   */
   async close(): Promise<void> {
-    this.#closing ??= this.#settled('closing', () => addon().storeClose(this.#handle));
+    this.#closing ??= this.#close();
     await this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#settled('closing', () => addon().storeClose(this.#handle));
+    } catch (error) {
+      if (error instanceof GalleonError && error.code === 'STORE_MOUNTED') this.#closing = undefined;
+      throw error;
+    }
   }
 
   async #settled<T>(doing: string, call: () => Promise<T>): Promise<T> {

@@ -1,0 +1,120 @@
+// The mount's functions, as src/storage/native.ts declares them.
+#include "mount_calls.h"
+
+#include <string>
+#include <utility>
+
+#include "arguments.h"
+#include "live_sessions.h"
+#include "open_mount.h"
+#include "open_store.h"
+#include "work.h"
+
+namespace galleonfs::node {
+namespace {
+
+template <typename Choice>
+Choice choice_of(Napi::Object options, const char* name, std::initializer_list<std::pair<const char*, Choice>> choices) {
+  std::string value = string_of(options, name);
+  for (const auto& [text, choice] : choices) {
+    if (value == text) return choice;
+  }
+  throw Napi::TypeError::New(options.Env(), std::string(name) + " has no meaning: " + value);
+}
+
+fuse::MountOptions to_mount_options(Napi::Object options) {
+  using fuse::CacheMode;
+  using fuse::TruncatePolicy;
+  fuse::MountOptions wanted;
+  wanted.mount_point = string_of(options, "mountPoint");
+  wanted.read_only = bool_of(options, "readOnly");
+  wanted.sync = bool_of(options, "sync");
+  wanted.allow_other = bool_of(options, "allowOther");
+  wanted.uid = static_cast<uid_t>(uint64_of(options, "uid"));
+  wanted.gid = static_cast<gid_t>(uint64_of(options, "gid"));
+  wanted.file_mode = static_cast<mode_t>(uint64_of(options, "fileMode"));
+  wanted.directory_mode = static_cast<mode_t>(uint64_of(options, "directoryMode"));
+  wanted.truncate = choice_of<TruncatePolicy>(
+      options, "truncate",
+      {{"discard", TruncatePolicy::discard}, {"ignore", TruncatePolicy::ignore}, {"refuse", TruncatePolicy::refuse}});
+  wanted.cache = choice_of<CacheMode>(options, "cacheMode", {{"direct", CacheMode::direct}, {"cached", CacheMode::cached}});
+  wanted.readme = string_of(options, "readme");
+  wanted.metadata = string_of(options, "metadata");
+  return wanted;
+}
+
+Napi::Value start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto open_store = OpenStore::from_handle(info[0]);
+  fuse::MountOptions options = to_mount_options(to_object(info[1], "options"));
+  if (!info[2].IsFunction()) throw Napi::TypeError::New(env, "lost must be a function");
+  auto lost = std::make_shared<Napi::FunctionReference>(Napi::Persistent(info[2].As<Napi::Function>()));
+  auto store = open_store->usable();
+  if (!store) return rejected(env, store_closed(open_store->directory()));
+
+  // Both counts: the mount's goes over to OpenMount on success.
+  open_store->begin_call();
+  open_store->begin_mount();
+  auto session = std::make_shared<std::shared_ptr<fuse::Session>>();
+  return Work::start(env, {.run = [store, options, session]() -> Failure {
+                             fuse::Error error;
+                             *session = mount_store(store, options, error);
+                             return {error.errno_value, error.code, error.detail};
+                           },
+                           .settle =
+                               [open_store, session, lost](Napi::Env env) {
+                                 auto mount = std::make_shared<OpenMount>(open_store, *session);
+                                 mount->start(env, lost->Value());
+                                 return OpenMount::to_handle(env, mount);
+                               },
+                           .finally =
+                               [open_store, session] {
+                                 if (!*session) open_store->end_mount();
+                                 open_store->end_call();
+                               }});
+}
+
+void set_files(const Napi::CallbackInfo& info) {
+  auto mount = OpenMount::from_handle(info[0]);
+  mount->session().set_readme(to_string(info[1], "readme"));
+  mount->session().set_metadata(to_string(info[2], "metadata"));
+}
+
+Napi::Value stop(const Napi::CallbackInfo& info) {
+  auto mount = OpenMount::from_handle(info[0]);
+  return mount->stop(info.Env(), to_bool(info[1], "lazy"));
+}
+
+Napi::Value stats(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  fuse::CounterValues counters = OpenMount::from_handle(info[0])->session().counters();
+  auto number = [env](uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); };
+  auto value = Napi::Object::New(env);
+  auto set_group = [&](const char* name, fuse::OpGroup group) {
+    auto requests = Napi::Object::New(env);
+    requests.Set("requests", number(counters.requests[static_cast<size_t>(group)]));
+    requests.Set("errors", number(counters.errors[static_cast<size_t>(group)]));
+    value.Set(name, requests);
+  };
+  set_group("read", fuse::OpGroup::read);
+  set_group("write", fuse::OpGroup::write);
+  set_group("flush", fuse::OpGroup::flush);
+  set_group("discard", fuse::OpGroup::discard);
+  set_group("metadata", fuse::OpGroup::metadata);
+  set_group("other", fuse::OpGroup::other);
+  value.Set("bytesRead", number(counters.bytes_read));
+  value.Set("bytesWritten", number(counters.bytes_written));
+  value.Set("inFlight", number(counters.in_flight));
+  return value;
+}
+
+}  // namespace
+
+void add_mount_calls(Napi::Env env, Napi::Object exports) {
+  exports.Set("mountStart", Napi::Function::New<start>(env));
+  exports.Set("mountSetFiles", Napi::Function::New<set_files>(env));
+  exports.Set("mountStop", Napi::Function::New<stop>(env));
+  exports.Set("mountStats", Napi::Function::New<stats>(env));
+}
+
+}  // namespace galleonfs::node
