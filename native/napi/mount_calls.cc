@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "../fuse/mount.h"
+#include "../fuse/mount_table.h"
 #include "arguments.h"
 #include "live_sessions.h"
 #include "open_mount.h"
@@ -108,12 +110,24 @@ Napi::Value stats(const Napi::CallbackInfo& info) {
   return value;
 }
 
+Napi::Value unmount_path(const Napi::CallbackInfo& info) {
+  std::string path = to_string(info[0], "path");
+  bool lazy = to_bool(info[1], "lazy");
+  return Work::start(info.Env(), {.run = [path, lazy]() -> Failure {
+                       auto there = fuse::find_mount(fuse::canonical_mount_point(path));
+                       if (!there || there->type != fuse::kMountType) return {};
+                       fuse::Error error = fuse::unmount_connection(there->mount_point, there->device, lazy);
+                       return {error.errno_value, error.code, error.detail};
+                     }});
+}
+
 }  // namespace
 
 void add_mount_calls(Napi::Env env, Napi::Object exports) {
   exports.Set("mountStart", Napi::Function::New<start>(env));
   exports.Set("mountSetFiles", Napi::Function::New<set_files>(env));
   exports.Set("mountStop", Napi::Function::New<stop>(env));
+  exports.Set("unmountPath", Napi::Function::New<unmount_path>(env));
   exports.Set("mountStats", Napi::Function::New<stats>(env));
 }
 

@@ -7,4 +7,4 @@ export type {
   StoreStats,
 } from './native.ts';
 export { configureStorage, VolumeStore, type CreateOptions, type OpenOptions } from './volume-store.ts';
-export { NativeMount } from './native-mount.ts';
+export { NativeMount, unmountStale } from './native-mount.ts';

@@ -43,3 +43,12 @@ export class NativeMount {
     await settled(`unmounting ${this.mountPoint}`, () => addon().mountStop(this.#handle, options.lazy));
   }
 }
+
+/**
+ * Takes away a mount of GalleonFS whose daemon is gone. Nothing of ours there: no error.
+ *
+ * @throws GalleonError FUSE_BUSY when files are open and not lazy, FUSE_UNMOUNT_FAILED
+ */
+export async function unmountStale(mountPoint: string, options: { readonly lazy: boolean }): Promise<void> {
+  await settled(`unmounting ${mountPoint}`, () => addon().unmountPath(mountPoint, options.lazy));
+}

@@ -168,6 +168,8 @@ export interface Addon {
   mountStop(mount: MountHandle, lazy: boolean): Promise<void>;
   /** Also after the end: the last ones. */
   mountStats(mount: MountHandle): NativeMountStats;
+  /** Unmounts what is at `path` if it is one of ours, served by nobody here. Nothing there: resolves. */
+  unmountPath(path: string, lazy: boolean): Promise<void>;
 }
 
 const require = createRequire(import.meta.url);
