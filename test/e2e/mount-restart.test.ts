@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GalleonfsDaemon, type Driver } from './support/galleonfs-daemon.ts';
+import { GalleonfsDaemon } from './support/galleonfs-daemon.ts';
 import { Scratch } from './support/scratch.ts';
 import { bash } from './support/shell.ts';
 import { BLOCK_BYTES, versionOf } from './support/versioned-block.ts';

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { useDaemon } from './support/daemon-fixture.ts';
+import { filesystemTools, LoopFilesystem } from './support/loop-filesystem.ts';
+import { needs, needsPatience } from './support/needs.ts';
+import { bash } from './support/shell.ts';
+
+const POSTGRES_PORT = 5601;
+
+describe('databases on a file system looped over a volume', { timeout: 900_000 }, () => {
+  const fixture = useDaemon();
+
+  test('SQLite with full synchronisation passes its integrity check after a restart of the daemon', async (t) => {
+    if (!needs(t, ...filesystemTools.ext4, 'sqlite3')) return;
+    const data = await fixture.volume('512MiB');
+    await using filesystem = await LoopFilesystem.make('ext4', data, fixture.scratch.at('sqlite'));
+    const fillIt = `sqlite3 "$1/t.db" "pragma journal_mode=wal; pragma synchronous=full;
+      create table t(i integer primary key, v blob);
+      with recursive n(x) as (select 1 union all select x+1 from n where x<20000) insert into t select x, randomblob(500) from n;
+      delete from t where i % 3 = 0; pragma wal_checkpoint(truncate);"`;
+    await bash(fillIt, filesystem.path);
+    await filesystem.detach();
+    await fixture.daemon.stop();
+    await fixture.daemon.restart();
+    await filesystem.attach(data);
+    const checked = await bash('sqlite3 "$1/t.db" "pragma integrity_check; select count(*) from t"', filesystem.path);
+    assert.equal(checked, 'ok\n13334\n');
+  });
+
+  test('PostgreSQL recovers from kill -9 of all its processes in the middle of pgbench', async (t) => {
+    if (!needsPatience(t)) return;
+    const programs = postgresqlPrograms();
+    if (!needs(t, ...filesystemTools.ext4, programs)) return;
+    const data = await fixture.volume('4GiB');
+    await using filesystem = await LoopFilesystem.make('ext4', data, fixture.scratch.at('postgresql'));
+    await bash('chmod 755 "$1"', fixture.scratch.path);
+    const said = await bash(POSTGRESQL, programs, filesystem.path, POSTGRES_PORT);
+    for (const line of said.matchAll(/^tps.*$/gm)) t.diagnostic(line[0]);
+    await filesystem.unmount();
+    await filesystem.check();
+  });
+});
+
+/** $1: where PostgreSQL's programs are, $2: the file system, $3: a port. */
+const POSTGRESQL = `
+db="$2/db"; mkdir "$db"; chown postgres "$db"; export PATH="$1:$PATH"
+as() { (cd / && runuser -u postgres -- "$@"); }
+# The server must not hold our pipes open.
+start() { as pg_ctl -D "$db" -o "-p $3 -k $db -c listen_addresses=" -l "$db/log" -w start > /dev/null 2>&1 < /dev/null; }
+sql() { as psql -h "$db" -p $3 -Atc "$1" bench; }
+trap 'as pg_ctl -D "$db" -m immediate stop > /dev/null 2>&1 || true' EXIT
+as initdb -D "$db" -k -A trust > /dev/null
+start
+as createdb -h "$db" -p $3 bench
+as pgbench -h "$db" -p $3 -i -s 10 -q bench > /dev/null 2>&1
+as pgbench -h "$db" -p $3 -c 4 -j 2 -T 15 bench
+as pgbench -h "$db" -p $3 -c 4 -j 2 -T 60 bench > /dev/null 2>&1 &
+sleep 5
+postmaster=$(head -n 1 "$db/postmaster.pid")
+kill -9 $(pgrep -P "$postmaster") "$postmaster"
+wait || true
+while pgrep -F "$db/postmaster.pid" > /dev/null 2>&1; do sleep 0.1; done
+start
+test "$(sql 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)')" = t
+as pg_amcheck -h "$db" -p $3 --install-missing --heapallindexed -a > /dev/null
+as pg_ctl -D "$db" -m fast -w stop > /dev/null
+as pg_checksums --check -D "$db" | grep -q 'Bad checksums: *0'
+`;
+
+function postgresqlPrograms(): string {
+  const root = '/usr/lib/postgresql';
+  try {
+    const newest = readdirSync(root)
+      .sort((a, b) => Number(a) - Number(b))
+      .at(-1);
+    return `${root}/${newest ?? ''}/bin`;
+  } catch {
+    return `${root}/*/bin`;
+  }
+}
