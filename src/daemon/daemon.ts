@@ -95,10 +95,12 @@ export class Daemon {
 
   /**
    * Finishes what runs, unmounts everything, checkpoints and closes the stores, and gives the storage path free.
+   * `beforeRelease` runs last while the storage path is still held: what another daemon would make anew, such as the
+   * control socket, must be gone by then.
    * @throws GalleonError when a store did not close cleanly; everything else has been closed even so
    */
-  async stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+  async stop(beforeRelease: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    this.#stopping ??= this.#stop(beforeRelease);
     await this.#stopping;
   }
 
@@ -291,7 +293,7 @@ export class Daemon {
     if (this.#phase === 'stopping') throw new GalleonError('DAEMON_STOPPING', 'the daemon is stopping');
   }
 
-  async #stop(): Promise<void> {
+  async #stop(beforeRelease: () => Promise<void>): Promise<void> {
     const { catalog, damageWatch, mounts, volumes } = this.#parts;
     this.#phase = 'stopping';
     await this.#starting?.catch(() => undefined);
@@ -303,6 +305,7 @@ export class Daemon {
     try {
       await volumes.close();
     } finally {
+      await beforeRelease();
       await catalog.close();
     }
   }

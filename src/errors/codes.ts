@@ -87,6 +87,8 @@ export const errorCodes = {
   ROUTE_NOT_FOUND: 'not_found',
   USAGE_INVALID: 'invalid_argument',
   OPERATION_CANCELLED: 'cancelled',
+  OPERATION_NOT_PERMITTED: 'permission',
+  OPERATION_TIMED_OUT: 'unavailable',
   OPERATION_UNSUPPORTED: 'unsupported',
   ADDON_UNAVAILABLE: 'unavailable',
   SYSTEM_ERROR: 'io',

@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { StorageClass } from '../catalog/index.ts';
+import type { DaemonStatus } from '../daemon/index.ts';
+import { GalleonError } from '../errors/index.ts';
+import { formatByteSize, formatDuration } from '../lib/index.ts';
+import { Context } from './context.ts';
+import { describeVolumes } from './describe-volume.ts';
+import { textFields, textTable } from './text-table.ts';
+
+const POLL_MS = 50;
+
+/** `galleonfs status`, `galleonfs stop` and `galleonfs class list`. */
+export function addDaemonCommands(program: Command): void {
+  program
+    .command('status')
+    .description('show how the daemon and its volumes are')
+    .action(async (_options: unknown, command: Command) => {
+      const context = Context.of(command);
+      const status = await context.withDaemon(async (client) => await client.get<DaemonStatus>('/status'));
+      context.print(status, () => describeStatus(status));
+    });
+
+  program
+    .command('stop')
+    .description('finish I/O, unmount everything and end the daemon')
+    .option('-t, --timeout <seconds>', 'how long to wait for its end', secondsArgument, 60)
+    .action(async ({ timeout }: { readonly timeout: number }, command: Command) => {
+      const context = Context.of(command);
+      const { pid } = await context.withDaemon(async (client) => await client.post<{ pid: number }>('/stop'));
+      await ended(pid, timeout * 1000);
+      context.print({ stopped: true, pid }, () => 'The daemon has stopped.');
+    });
+
+  program
+    .command('class')
+    .description('look at storage classes')
+    .command('list')
+    .alias('ls')
+    .description('show all storage classes')
+    .action(async (_options: unknown, command: Command) => {
+      const context = Context.of(command);
+      const classes = await context.withDaemon(async (client) => await client.get<StorageClass[]>('/classes'));
+      context.print(classes, () => describeClasses(classes));
+    });
+}
+
+function describeStatus(status: DaemonStatus): string {
+  const fields = textFields([
+    ['Daemon', `${status.phase}, version ${status.version}, process ${status.pid}`],
+    ['Up', formatDuration(status.uptimeMs)],
+    ['Storage path', status.storagePath],
+    ['Mount point', status.mountPoint],
+    ['Health', status.bindAddress === null ? '-' : `http://${status.bindAddress}/healthz`],
+    ['FUSE driver', status.fuseDriver],
+    ['Memory', formatByteSize(status.memoryBytes)],
+  ]);
+  return `${fields}\n\n${describeVolumes(status.volumes)}`;
+}
+
+function describeClasses(classes: readonly StorageClass[]): string {
+  const rows = classes.map(({ name, provisioner, reclaimPolicy, volumeBindingMode, isDefault }) => [
+    isDefault ? `${name} (default)` : name,
+    provisioner,
+    reclaimPolicy,
+    volumeBindingMode,
+  ]);
+  return textTable(['NAME', 'PROVISIONER', 'RECLAIM', 'BINDING'], rows);
+}
+
+/** Waits for the end of the process. @throws GalleonError OPERATION_TIMED_OUT */
+async function ended(pid: number, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (await isRunning(pid)) {
+    if (performance.now() > deadlineMs) {
+      throw new GalleonError(
+        'OPERATION_TIMED_OUT',
+        `the daemon (process ${pid}) is still stopping after ${timeoutMs / 1000} s`,
+      );
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** A zombie, which only waits for its parent to notice, has ended. */
+async function isRunning(pid: number): Promise<boolean> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
+  } catch {
+    return false;
+  }
+}
+
+function secondsArgument(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw new InvalidArgumentError('give a number of seconds above 0');
+  return seconds;
+}

@@ -1,0 +1,48 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { MountBody, UnmountBody } from '../api/index.ts';
+import type { VolumeDetails } from '../daemon/index.ts';
+import { Context } from './context.ts';
+import { MOUNT_OPTIONS_HELP, mountOptionsArgument } from './mount-options.ts';
+
+interface MountCommandOptions {
+  readonly options?: NonNullable<MountBody['options']>;
+  readonly allowOther?: boolean;
+}
+
+/** `galleonfs mount` and `galleonfs unmount`. */
+export function addMountCommands(program: Command): void {
+  program
+    .command('mount')
+    .description('mount a volume; the path and options are used again when the daemon starts')
+    .argument('<volume>')
+    .argument('[path]', 'an empty directory, made if missing (default: <mount-point>/<volume>)')
+    .option('-o, --options <list>', MOUNT_OPTIONS_HELP, mountOptionsArgument)
+    .addHelpText('after', '\nExamples:\n  galleonfs mount database\n  galleonfs mount database /srv/db -o ro,uid=1000')
+    .action(async (volume: string, path: string | undefined, _options: unknown, command: Command) => {
+      const context = Context.of(command);
+      const { options = {}, allowOther } = command.optsWithGlobals<MountCommandOptions>();
+      const body: MountBody = {
+        ...(path === undefined ? {} : { path: resolve(path) }),
+        options: { ...options, ...(allowOther === true ? { allowOther } : {}) },
+      };
+      const mounted = await context.withDaemon(
+        async (client) => await client.post<VolumeDetails>(`/volumes/${encodeURIComponent(volume)}/mount`, body),
+      );
+      context.print(mounted, () => `Mounted volume "${volume}": ${mounted.mount?.dataPath ?? ''}`);
+    });
+
+  program
+    .command('unmount')
+    .alias('umount')
+    .description('unmount a volume until it is mounted again or the daemon starts anew')
+    .argument('<volume|path>')
+    .option('-z, --lazy', 'take the mount away at once, even while files on it are open')
+    .action(async (target: string, { lazy }: { readonly lazy?: boolean }, command: Command) => {
+      const context = Context.of(command);
+      const isPath = target.includes('/') || target === '.' || target === '..';
+      const body: UnmountBody = { target: isPath ? resolve(target) : target, lazy: lazy === true };
+      const unmounted = await context.withDaemon(async (client) => await client.post<VolumeDetails>('/unmount', body));
+      context.print(unmounted, () => `Unmounted volume "${unmounted.name}".`);
+    });
+}

@@ -1,0 +1,58 @@
+import { listen, type Listeners } from '../api/index.ts';
+import { unknownVariables, type Configuration } from '../config/index.ts';
+import { openDaemon, runDemo, VERSION, type Daemon } from '../daemon/index.ts';
+import { GalleonError } from '../errors/index.ts';
+import type { Log } from '../lib/index.ts';
+import { createLogger } from '../monitoring/index.ts';
+
+/**
+ * Runs the daemon in the foreground until SIGTERM, SIGINT, SIGHUP or `galleonfs stop`; resolves after a clean stop.
+ * @throws GalleonError what kept it from starting, or from stopping cleanly
+ */
+export async function runDaemon(configuration: Configuration): Promise<void> {
+  const log = createLogger({ level: configuration.logLevel, readable: process.stderr.isTTY });
+  for (const variable of unknownVariables(process.env)) {
+    log.warn({ variable }, `the environment variable ${variable} means nothing to GalleonFS: is it misspelt?`);
+  }
+  const daemon = await openDaemon(configuration, log);
+  const { storagePath, mountPoint } = configuration;
+  log.info({ version: VERSION, pid: process.pid, storagePath, mountPoint }, `GalleonFS ${VERSION} is starting`);
+  stopOnSignals(daemon, log);
+  let listeners: Listeners | undefined;
+  try {
+    listeners = await listen(daemon, log);
+    await daemon.start();
+    log.info({ volumes: daemon.listVolumes().length }, 'GalleonFS is ready');
+    if (configuration.demoMode) await demo(daemon);
+    await daemon.stopAsked;
+  } finally {
+    log.info({}, 'GalleonFS is stopping: finishing I/O, unmounting, checkpointing');
+    await daemon.stop(async () => await listeners?.close());
+  }
+  log.info({}, 'GalleonFS has stopped');
+}
+
+/** The first signal stops in good order; a second one does not wait for open files any longer. */
+function stopOnSignals(daemon: Daemon, log: Log): void {
+  let asked = false;
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (asked) {
+        log.warn({ signal }, 'stopping already: what is still in use is unmounted lazily now');
+        daemon.hurry();
+      }
+      asked = true;
+      daemon.askToStop();
+    });
+  }
+}
+
+async function demo(daemon: Daemon): Promise<void> {
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const shown = runDemo(daemon, say).catch((error: unknown) => {
+    // A stop in the middle of the demo is not the demo's failure.
+    if (error instanceof GalleonError && error.code === 'DAEMON_STOPPING') return;
+    throw error;
+  });
+  await Promise.race([shown, daemon.stopAsked]);
+}
