@@ -44,26 +44,26 @@ describe('databases on a file system looped over a volume', { timeout: 900_000 }
 
 /** $1: where PostgreSQL's programs are, $2: the file system, $3: a port. */
 const POSTGRESQL = `
-db="$2/db"; mkdir "$db"; chown postgres "$db"; export PATH="$1:$PATH"
+port="$3"; db="$2/db"; mkdir "$db"; chown postgres "$db"; export PATH="$1:$PATH"
 as() { (cd / && runuser -u postgres -- "$@"); }
 # The server must not hold our pipes open.
-start() { as pg_ctl -D "$db" -o "-p $3 -k $db -c listen_addresses=" -l "$db/log" -w start > /dev/null 2>&1 < /dev/null; }
-sql() { as psql -h "$db" -p $3 -Atc "$1" bench; }
+start() { as pg_ctl -D "$db" -o "-p $port -k $db -c listen_addresses=" -l "$db/log" -w start > /dev/null 2>&1 < /dev/null; }
+sql() { as psql -h "$db" -p $port -Atc "$1" bench; }
 trap 'as pg_ctl -D "$db" -m immediate stop > /dev/null 2>&1 || true' EXIT
 as initdb -D "$db" -k -A trust > /dev/null
 start
-as createdb -h "$db" -p $3 bench
-as pgbench -h "$db" -p $3 -i -s 10 -q bench > /dev/null 2>&1
-as pgbench -h "$db" -p $3 -c 4 -j 2 -T 15 bench
-as pgbench -h "$db" -p $3 -c 4 -j 2 -T 60 bench > /dev/null 2>&1 &
+as createdb -h "$db" -p $port bench
+as pgbench -h "$db" -p $port -i -s 10 -q bench > /dev/null 2>&1
+as pgbench -h "$db" -p $port -n -c 4 -j 2 -T 15 bench
+as pgbench -h "$db" -p $port -n -c 4 -j 2 -T 60 bench > /dev/null 2>&1 &
 sleep 5
 postmaster=$(head -n 1 "$db/postmaster.pid")
-kill -9 $(pgrep -P "$postmaster") "$postmaster"
+kill -9 "$postmaster" $(pgrep -P "$postmaster") || true
 wait || true
 while pgrep -F "$db/postmaster.pid" > /dev/null 2>&1; do sleep 0.1; done
 start
 test "$(sql 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)')" = t
-as pg_amcheck -h "$db" -p $3 --install-missing --heapallindexed -a > /dev/null
+as pg_amcheck -h "$db" -p $port --install-missing --heapallindexed -a > /dev/null
 as pg_ctl -D "$db" -m fast -w stop > /dev/null
 as pg_checksums --check -D "$db" | grep -q 'Bad checksums: *0'
 `;

@@ -373,7 +373,7 @@ print(os.lseek(f, 0, os.SEEK_HOLE), os.fstat(f).st_size)`;
       const data = await fixture.volume('1MiB');
       const name = data.split('/').at(-2) ?? '';
       await fixture.daemon.galleonfs('unmount', name);
-      await fixture.daemon.galleonfs('mount', name, '--read-only');
+      await fixture.daemon.galleonfs('mount', name, '-o', 'ro');
       const { stderr } = await tryBash('echo x > "$1"', data);
       assert.match(stderr, /Read-only file system/);
       await bash('cmp -n 1048576 "$1" /dev/zero', data);
