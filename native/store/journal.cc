@@ -1,0 +1,142 @@
+#include "journal.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace galleonfs::store {
+
+Journal::Journal(SegmentFiles& files, const Identity& identity, std::function<void(void*, size_t)> random,
+                 std::function<void(const std::shared_ptr<OpenSegment>&)> opened)
+    : files_(files), identity_(identity), random_(std::move(random)), opened_(std::move(opened)) {}
+
+void Journal::start(uint64_t next_lsn, uint64_t next_segment_id) {
+  next_lsn_ = next_lsn;
+  next_segment_id_ = next_segment_id;
+  issued_lsn_ = next_lsn - 1;
+  durable_lsn_ = next_lsn - 1;
+  covered_ = next_lsn - 1;
+}
+
+int Journal::open_segment(bool reserve_too) {
+  auto segment = std::make_shared<OpenSegment>();
+  if (const int error = files_.take(reserve_too, &segment->file_number, &segment->file)) return error;
+  segment->id = next_segment_id_;
+  segment->slots = identity_.slots;
+  segment->base_lsn = next_lsn_;
+  random_(&segment->salt, sizeof segment->salt);
+  segment->entries.resize(identity_.slots);
+  const RawSegmentHeader header = seal_segment_header({.magic = 0,
+                                                       .version = 0,
+                                                       .kind = kLogSegment,
+                                                       .volume_id = identity_.volume_id,
+                                                       .segment_id = segment->id,
+                                                       .file_number = segment->file_number,
+                                                       .block_size = identity_.block_size,
+                                                       .slots = segment->slots,
+                                                       .reserved0 = 0,
+                                                       .base_lsn = segment->base_lsn,
+                                                       .salt = segment->salt,
+                                                       .reserved1 = {},
+                                                       .check = 0});
+  alignas(16) std::byte page[kPageBytes] = {};
+  std::memcpy(page, &header, sizeof header);
+  for (const uint64_t copy : {0, 1}) {
+    if (const int error = segment->file->write(copy * kPageBytes, page, sizeof page)) return error;
+  }
+  next_segment_id_++;
+  unsynced_.push_back(segment);
+  active_ = segment;
+  opened_(segment);
+  return 0;
+}
+
+int Journal::allocate(Operation& operation, uint32_t want, bool reserve_too, Extent* extent) {
+  std::unique_lock lock(mutex_);
+  if (!operation.in_flight_) thawed_.wait(lock, [this] { return !freezing_; });
+  if (active_ == nullptr || active_->full()) {
+    if (const int error = open_segment(reserve_too)) return error;
+  }
+  OpenSegment& segment = *active_;
+  extent->segment = &segment;
+  extent->slot = segment.next_slot;
+  extent->count = std::min(want, segment.slots - segment.next_slot);
+  if (!operation.in_flight_) {
+    operation.in_flight_ = true;
+    operation.first_lsn_ = next_lsn_;
+    operation.previous_ = last_;
+    (last_ == nullptr ? first_ : last_->next_) = &operation;
+    last_ = &operation;
+  }
+  segment.next_slot += extent->count;
+  next_lsn_ += extent->count;
+  issued_lsn_.store(next_lsn_ - 1, std::memory_order_release);
+  return 0;
+}
+
+void Journal::finish(Operation& operation) {
+  if (!operation.in_flight_) return;
+  const std::lock_guard lock(mutex_);
+  (operation.previous_ == nullptr ? first_ : operation.previous_->next_) = operation.next_;
+  (operation.next_ == nullptr ? last_ : operation.next_->previous_) = operation.previous_;
+  operation.in_flight_ = false;
+  if (first_ == nullptr && freezing_) drained_.notify_all();
+}
+
+void Journal::freeze(const std::function<void()>& frozen) {
+  std::unique_lock lock(mutex_);
+  freezing_ = true;
+  drained_.wait(lock, [this] { return first_ == nullptr; });
+  frozen();
+  freezing_ = false;
+  thawed_.notify_all();
+}
+
+int Journal::flush() {
+  const uint64_t target = issued_lsn();
+  if (covered_.load(std::memory_order_acquire) >= target) return failed_ ? EIO : 0;
+  std::unique_lock lock(commit_mutex_);
+  for (;;) {
+    if (failed_) return EIO;
+    if (covered_.load(std::memory_order_relaxed) >= target) return 0;
+    if (syncing_) {
+      committed_.wait(lock);
+      continue;
+    }
+    syncing_ = true;
+    lock.unlock();
+    uint64_t covered = 0;
+    uint64_t durable = 0;
+    const int error = sync_all(&covered, &durable);
+    lock.lock();
+    syncing_ = false;
+    if (error != 0) {
+      // The kernel may have dropped the dirty pages it could not write: a later success would prove nothing.
+      failed_ = true;
+    } else {
+      covered_.store(covered, std::memory_order_release);
+      durable_lsn_.store(std::max(durable, durable_lsn()), std::memory_order_release);
+    }
+    committed_.notify_all();
+  }
+}
+
+int Journal::sync_all(uint64_t* covered, uint64_t* durable) {
+  std::vector<std::shared_ptr<OpenSegment>> files;
+  {
+    const std::lock_guard lock(mutex_);
+    *covered = next_lsn_ - 1;
+    *durable = first_ == nullptr ? next_lsn_ - 1 : first_->first_lsn_ - 1;
+    files = unsynced_;
+  }
+  for (const std::shared_ptr<OpenSegment>& segment : files) {
+    if (const int error = segment->file->sync()) return error;
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase_if(unsynced_, [&](const auto& s) {
+    return s->full() && s->last_lsn() <= *durable && std::find(files.begin(), files.end(), s) != files.end();
+  });
+  return 0;
+}
+
+}  // namespace galleonfs::store

@@ -1,0 +1,240 @@
+// The way of a recovery: the newest superblock whose tables are whole; then every valid entry after its checkpoint, in LSN
+// order; then make durable what was found, and checkpoint it, before anything is served.
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "volume_store.h"
+
+namespace galleonfs::store {
+namespace {
+
+bool read_header(disk::File& file, RawSegmentHeader* header) {
+  for (const uint64_t copy : {0, 1}) {
+    if (file.read(copy * kPageBytes, header, sizeof *header) == 0 && valid_segment_header(*header)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Failure VolumeStore::recover(int slot, bool heal) {
+  const auto start = std::chrono::steady_clock::now();
+  superblock_slot_ = slot;
+  recovery_.superblock_generation = superblock_.generation;
+  if (Failure failed = load_state()) return failed;
+  std::vector<ReplaySegment> segments;
+  if (Failure failed = find_replay_segments(&segments)) return failed;
+  if (Failure failed = replay(segments)) return failed;
+  if (!options_.read_only && (recovery_.replayed_entries > 0 || heal)) {
+    // What was only in the page cache of a killed process must not be served as if a later flush had covered it.
+    for (const ReplaySegment& segment : segments) {
+      if (const int error = segment.file->sync()) {
+        return failure(error, "STORE_IO", "fdatasync of the replayed journal in " + disk_->path() + ": " + std::strerror(error));
+      }
+    }
+    if (Failure failed = checkpoint_locked()) {
+      if (failed.error != ENOSPC) return failed;
+    }
+  }
+  if (!options_.read_only) (void)files_.prepare(1);
+  recovery_.duration_us = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count());
+  return {};
+}
+
+Failure VolumeStore::load_state() {
+  const auto damaged = [this](const std::string& what) { return failure(EIO, "STORE_DAMAGED", what + " in " + disk_->path()); };
+  std::vector<std::byte> bytes;
+  if (map_file_.read_chain(superblock_.page_bitmap, &bytes, &bitmap_pages_) != 0) return damaged("the page bitmap is damaged");
+  std::vector<uint64_t> words(bytes.size() / sizeof(uint64_t));
+  if (!words.empty()) std::memcpy(words.data(), bytes.data(), words.size() * sizeof(uint64_t));
+  const uint64_t used_words = words.empty() ? 0 : words[0];
+  if (used_words + 1 > words.size() + (words.empty() ? 1 : 0)) return damaged("the page bitmap is cut short");
+  const std::span<const uint64_t> all(words);
+  if (words.empty()) {
+    map_file_.load_bitmap(superblock_.map_pages, {}, {});
+  } else {
+    map_file_.load_bitmap(superblock_.map_pages, all.subspan(1, used_words), all.subspan(1 + used_words));
+  }
+  if (map_file_.read_chain(superblock_.segment_table, &bytes, &table_pages_) != 0) return damaged("the segment table is damaged");
+  PersistedTable persisted;
+  if (!decode_table(bytes, &persisted)) return damaged("the segment table makes no sense");
+  uint64_t live = 0;
+  uint64_t used = 0;
+  for (const RawSegmentRecord& record : persisted.records) {
+    auto view = std::make_unique<SegmentView>();
+    view->id = record.id;
+    view->file_number = record.file_number;
+    view->base_slot = record.base_slot;
+    view->slots = record.slots;
+    view->index = record.index;
+    view->salt = record.salt;
+    view->cache_file = environment_.cache->new_file();
+    table_.put(std::move(view));
+    table_.states()[record.id] = {record.live, record.summary_hash};
+    live += record.live;
+    used += record.slots;
+  }
+  live_slots_ = live;
+  used_slots_ = used;
+  files_.load({}, persisted.pending_files, superblock_.next_file_number);
+  if (map_file_.read_chain(superblock_.stragglers, &bytes, &straggler_pages_) != 0) return damaged("the straggler run is damaged");
+  std::vector<DeltaEntry> stragglers(bytes.size() / sizeof(DeltaEntry));
+  if (!stragglers.empty()) std::memcpy(stragglers.data(), bytes.data(), stragglers.size() * sizeof(DeltaEntry));
+  for (const DeltaEntry& entry : stragglers) {
+    if (entry.block >= blocks_) return damaged("the straggler run makes no sense");
+  }
+  delta_.thaw(stragglers);
+  set_root({superblock_.map_root, superblock_.height});
+  checkpoint_lsn_ = superblock_.checkpoint_lsn;
+  return {};
+}
+
+// Segments that may hold entries after the checkpoint: the one that was active, and those opened since, which only their
+// headers tell of. Every other file that no table names is free.
+Failure VolumeStore::find_replay_segments(std::vector<ReplaySegment>* segments) {
+  std::vector<std::string> names;
+  if (const int error = disk_->list(&names)) {
+    return failure(error, "STORE_IO", "listing " + disk_->path() + ": " + std::strerror(error));
+  }
+  std::vector<uint32_t> free;
+  uint32_t next_file = superblock_.next_file_number;
+  std::vector<uint32_t> pending = files_.freed_pending();
+  const SegmentView* active = table_.find(superblock_.active_segment_id);
+  for (const std::string& name : names) {
+    uint32_t number = 0;
+    if (!SegmentFiles::parse(name, &number)) continue;
+    next_file = std::max(next_file, number + 1);
+    const bool is_active = active != nullptr && active->file_number == number;
+    if (table_.users(number) > 0 && !is_active) continue;
+    ReplaySegment segment;
+    if (const int error = files_.open(number, &segment.file)) {
+      return failure(error, "STORE_IO", "opening " + name + " in " + disk_->path() + ": " + std::strerror(error));
+    }
+    const bool valid = read_header(*segment.file, &segment.header) && segment.header.volume_id == superblock_.volume_id &&
+                       segment.header.block_size == block_size_ && segment.header.slots == superblock_.slots;
+    if (is_active && (!valid || segment.header.segment_id != active->id || !(segment.header.salt == active->salt))) {
+      return failure(EIO, "STORE_DAMAGED", "both headers of the active segment " + name + " in " + disk_->path() + " are damaged");
+    }
+    const bool since = valid && segment.header.kind == kLogSegment && segment.header.segment_id >= superblock_.next_segment_id;
+    if (is_active || since) {
+      std::erase(pending, number);
+      segments->push_back(std::move(segment));
+    } else if (std::find(pending.begin(), pending.end(), number) == pending.end()) {
+      free.push_back(number);
+    }
+  }
+  std::sort(segments->begin(), segments->end(), [](const ReplaySegment& a, const ReplaySegment& b) {
+    return a.header.segment_id < b.header.segment_id;
+  });
+  std::sort(free.rbegin(), free.rend());
+  files_.load(std::move(free), std::move(pending), next_file);
+  return {};
+}
+
+Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
+  const uint64_t checkpoint = superblock_.checkpoint_lsn;
+  uint64_t durable = checkpoint;
+  uint64_t next_lsn = superblock_.next_lsn;
+  uint64_t next_segment_id = superblock_.next_segment_id;
+  for (ReplaySegment& segment : segments) {
+    const RawSegmentHeader& header = segment.header;
+    next_segment_id = std::max(next_segment_id, header.segment_id + 1);
+    next_lsn = std::max(next_lsn, header.base_lsn + header.slots);
+    segment.entries.resize(header.slots);
+    if (const int error = segment.file->read(kSummaryOffset, segment.entries.data(), header.slots * sizeof(RawEntry))) {
+      return failure(error, "STORE_IO", "reading the summary of segment " + std::to_string(header.segment_id) + " in " +
+                                            disk_->path() + ": " + std::strerror(error));
+    }
+    for (uint32_t slot = 0; slot < header.slots; slot++) {
+      if (header.base_lsn + slot <= checkpoint) continue;
+      if (const auto entry = decode_entry(segment.entries[slot], header.salt, slot)) durable = std::max(durable, entry->durable_lsn);
+    }
+    if (table_.find(header.segment_id) == nullptr) {
+      auto view = std::make_unique<SegmentView>();
+      view->id = header.segment_id;
+      view->file_number = header.file_number;
+      view->slots = header.slots;
+      view->salt = header.salt;
+      view->cache_file = environment_.cache->new_file();
+      table_.put(std::move(view));
+      table_.states()[header.segment_id] = {};
+    }
+    table_.states()[header.segment_id].summary_hash =
+        hash64(segment.entries.data(), segment.entries.size() * sizeof(RawEntry));
+  }
+  std::vector<std::byte> block(block_size_);
+  uint64_t expected = checkpoint + 1;
+  for (const ReplaySegment& segment : segments) {
+    const RawSegmentHeader& header = segment.header;
+    const auto damage = [&](const char* kind, uint32_t slot, uint64_t at, uint64_t block_number, const char* detail) {
+      recovery_.damaged_entries++;
+      damage_.add({.kind = kind,
+                   .file = SegmentFiles::name(header.file_number),
+                   .file_offset_bytes = at,
+                   .volume_offset_bytes = block_number == UINT64_MAX ? UINT64_MAX : block_number << block_shift_,
+                   .segment = header.segment_id,
+                   .slot = slot,
+                   .detail = detail});
+    };
+    // LSNs run on from segment to segment: a jump below the durable LSN is a lost segment.
+    if (header.base_lsn > expected && expected <= durable) {
+      damage("segment header", 0, 0, UINT64_MAX, "a segment before this one, with durable entries, is missing");
+    }
+    expected = header.base_lsn + header.slots;
+    for (uint32_t slot = 0; slot < header.slots; slot++) {
+      const uint64_t lsn = header.base_lsn + slot;
+      if (lsn <= checkpoint) continue;
+      const auto entry = decode_entry(segment.entries[slot], header.salt, slot);
+      if (!entry.has_value() || entry->lsn != lsn || (entry->flags == kEntryData && entry->block >= blocks_)) {
+        if (lsn <= durable) {
+          damage("summary", slot, kSummaryOffset + uint64_t{slot} * sizeof(RawEntry), UINT64_MAX,
+                 "an entry that was durable fails its check");
+        }
+        continue;
+      }
+      const bool record = entry->flags == kEntryRecord;
+      const uint64_t at = payload_at_ + (uint64_t{slot} << block_shift_);
+      // Below the durable LSN the payload is as safe as any, and verified when it is read.
+      if (record || lsn > durable) {
+        const int error = segment.file->read(at, block.data(), block_size_);
+        if (error != 0 || !(entry->tag == block_tag(block.data(), block_size_, header.salt, slot, entry->block))) {
+          if (lsn > durable) {
+            recovery_.torn_entries++;
+          } else {
+            damage("payload", slot, at, UINT64_MAX, "a discard record does not match its tag");
+          }
+          continue;
+        }
+      }
+      if (record) {
+        if (apply_record(block.data(), Location(header.segment_id, slot, true)) != 0) {
+          damage("payload", slot, at, UINT64_MAX, "a discard record makes no sense");
+          continue;
+        }
+      } else {
+        delta_.publish(entry->block, 1, Location(header.segment_id, slot));
+      }
+      recovery_.replayed_entries++;
+    }
+  }
+  journal_.start(next_lsn, next_segment_id);
+  return {};
+}
+
+int VolumeStore::apply_record(const std::byte* block, Location location) {
+  uint32_t head[2] = {};
+  std::memcpy(head, block, sizeof head);
+  if (head[0] != kDiscardMagic || head[1] > (block_size_ - sizeof head) / 16) return EIO;
+  for (uint32_t i = 0; i < head[1]; i++) {
+    uint64_t range[2] = {};
+    std::memcpy(range, block + sizeof head + i * sizeof range, sizeof range);
+    if (range[0] > range[1] || range[1] > blocks_) return EIO;
+    delta_.discard(range[0], range[1], location);
+  }
+  return 0;
+}
+
+}  // namespace galleonfs::store

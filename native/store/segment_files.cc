@@ -1,0 +1,128 @@
+#include "segment_files.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+
+namespace galleonfs::store {
+
+std::string SegmentFiles::name(uint32_t number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "segment-%08u", number);
+  return text;
+}
+
+bool SegmentFiles::parse(const std::string& name, uint32_t* number) {
+  constexpr std::string_view prefix = "segment-";
+  if (name.size() < prefix.size() + 8 || name.compare(0, prefix.size(), prefix) != 0) return false;
+  const char* end = name.data() + name.size();
+  const auto [at, error] = std::from_chars(name.data() + prefix.size(), end, *number);
+  return error == std::errc() && at == end;
+}
+
+void SegmentFiles::load(std::vector<uint32_t> free, std::vector<uint32_t> pending, uint32_t next_number) {
+  free_ = std::move(free);
+  pending_ = std::move(pending);
+  next_number_ = next_number;
+}
+
+int SegmentFiles::open(uint32_t number, std::shared_ptr<disk::File>* file) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = open_.find(number); found != open_.end()) {
+    found->second.recent = true;
+    *file = found->second.file;
+    return 0;
+  }
+  std::unique_ptr<disk::File> opened;
+  if (const int error = disk_.open(name(number), false, &opened)) return error;
+  *file = std::move(opened);
+  for (auto at = open_.begin(); open_.size() >= kOpenMax && at != open_.end();) {
+    if (at->second.recent) {
+      at->second.recent = false;
+      ++at;
+    } else {
+      at = open_.erase(at);
+    }
+  }
+  if (open_.size() >= kOpenMax) open_.erase(open_.begin());
+  open_[number] = {*file, true};
+  return 0;
+}
+
+int SegmentFiles::create(uint32_t number, std::shared_ptr<disk::File>* file) {
+  std::unique_ptr<disk::File> created;
+  int error = disk_.open(name(number), true, &created);
+  if (error == 0) error = created->reserve(file_bytes_);
+  // Its length and extents, then its name: what a later fdatasync of its data may rely on.
+  if (error == 0) error = created->sync();
+  if (error == 0) error = disk_.sync_directory();
+  if (error != 0) {
+    created.reset();
+    (void)disk_.remove(name(number));
+    return error;
+  }
+  *file = std::move(created);
+  return 0;
+}
+
+int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file) {
+  const auto pop_free = [&](size_t leave) {
+    const std::lock_guard lock(mutex_);
+    if (free_.size() <= leave) return false;
+    *number = free_.back();
+    free_.pop_back();
+    return true;
+  };
+  if (pop_free(1)) return open(*number, file);
+  *number = next_number_.fetch_add(1);
+  const int error = create(*number, file);
+  if (error == 0) {
+    const std::lock_guard lock(mutex_);
+    open_[*number] = {*file, true};
+    return 0;
+  }
+  if (last_too && pop_free(0)) return open(*number, file);
+  return error;
+}
+
+int SegmentFiles::prepare(size_t wanted) {
+  if (free_count() >= wanted) return 0;
+  const uint32_t number = next_number_.fetch_add(1);
+  std::shared_ptr<disk::File> file;
+  if (const int error = create(number, &file)) return error;
+  const std::lock_guard lock(mutex_);
+  free_.insert(free_.begin(), number);
+  return 0;
+}
+
+void SegmentFiles::trim(size_t keep) {
+  for (;;) {
+    uint32_t number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (free_.size() <= keep) return;
+      number = free_.front();
+      free_.erase(free_.begin());
+      open_.erase(number);
+    }
+    (void)disk_.remove(name(number));
+  }
+}
+
+void SegmentFiles::committed(Epochs& epochs) {
+  if (!pending_.empty()) {
+    epochs.retire([this, files = std::move(pending_)] {
+      const std::lock_guard lock(mutex_);
+      free_.insert(free_.end(), files.begin(), files.end());
+    });
+  }
+  pending_ = std::move(freed_now_);
+  freed_now_.clear();
+}
+
+size_t SegmentFiles::free_count() const {
+  const std::lock_guard lock(mutex_);
+  return free_.size();
+}
+
+}  // namespace galleonfs::store

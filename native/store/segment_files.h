@@ -1,0 +1,71 @@
+// The physical segment files of a store: which exist, which are free, and handing out open descriptors of a bounded number.
+//
+// Lifecycle of a file: in use -> (its last segment is freed by checkpoint N) pending -> (N + 1 durable) awaiting readers
+// -> free -> in use again. The last free file is kept for discards, which must work on a full disk.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "../disk/disk.h"
+#include "epochs.h"
+#include "format.h"
+
+namespace galleonfs::store {
+
+class SegmentFiles {
+ public:
+  SegmentFiles(disk::Disk& disk, uint32_t slots, uint32_t block_size)
+      : disk_(disk), file_bytes_(payload_offset(slots) + uint64_t{slots} * block_size) {}
+
+  static std::string name(uint32_t number);
+  // The number in a segment file's name, or false.
+  static bool parse(const std::string& name, uint32_t* number);
+
+  void load(std::vector<uint32_t> free, std::vector<uint32_t> pending, uint32_t next_number);
+
+  // An open descriptor; shared, closed when neither cached nor in use.
+  int open(uint32_t number, std::shared_ptr<disk::File>* file);
+
+  // Takes a free file or makes one, reserved to its full length and with a durable name. `last_too`: may take the last.
+  int take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file);
+  // Makes a free file ahead of need if fewer than `wanted` are free.
+  int prepare(size_t wanted);
+  // Deletes free files beyond `keep`.
+  void trim(size_t keep);
+
+  void free_at_checkpoint(uint32_t number) { freed_now_.push_back(number); }
+  const std::vector<uint32_t>& freed_now() const { return freed_now_; }
+  void committed(Epochs& epochs);
+  // As in MapFile.
+  void begin() { freed_mark_ = freed_now_.size(); }
+  void rolled_back() { freed_now_.resize(freed_mark_); }
+
+  size_t free_count() const;
+  std::vector<uint32_t> freed_pending() const { return pending_; }
+  bool anything_pending() const { return !pending_.empty() || !freed_now_.empty(); }
+  uint32_t next_number() const { return next_number_; }
+  uint64_t file_bytes() const { return file_bytes_; }
+
+ private:
+  int create(uint32_t number, std::shared_ptr<disk::File>* file);
+
+  disk::Disk& disk_;
+  const uint64_t file_bytes_;
+  mutable std::mutex mutex_;  // guards free_, open_ and next_number_
+  std::vector<uint32_t> free_;
+  struct Cached {
+    std::shared_ptr<disk::File> file;
+    bool recent = false;
+  };
+  std::unordered_map<uint32_t, Cached> open_;
+  std::atomic<uint32_t> next_number_{1};
+  std::vector<uint32_t> pending_, freed_now_;  // of the checkpoint thread
+  size_t freed_mark_ = 0;
+  static constexpr size_t kOpenMax = 192;
+};
+
+}  // namespace galleonfs::store
