@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,6 +16,10 @@ export class Scratch implements AsyncDisposable {
 
   at(name: string): string {
     return join(this.path, name);
+  }
+
+  async write(name: string, content: Uint8Array): Promise<void> {
+    await writeFile(this.at(name), content);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
