@@ -100,7 +100,9 @@ Parsed parse_request(const std::byte* message, size_t length, Request& request) 
   request.name = {};
   request.payload = nullptr;
   request.payload_length = 0;
-  return take_arguments(rest, request) ? Parsed::ok : Parsed::bad_arguments;
+  if (take_arguments(rest, request)) return Parsed::ok;
+  std::memset(&request.setattr, 0, sizeof request.setattr);  // still read for counting
+  return Parsed::bad_arguments;
 }
 
 bool wants_no_reply(uint32_t opcode) noexcept {

@@ -50,7 +50,8 @@ TEST("a message must be as long as its header says") {
 
 TEST("names must end inside the message and not be empty") {
   fuse::Request r;
-  CHECK_EQ(parse(message(FUSE_LOOKUP, 1, std::string("data\0", 5)), r), fuse::Parsed::ok);
+  std::string lookup = message(FUSE_LOOKUP, 1, std::string("data\0", 5));
+  CHECK_EQ(parse(lookup, r), fuse::Parsed::ok);
   CHECK_EQ(std::string(r.name), std::string("data"));
   CHECK_EQ(parse(message(FUSE_LOOKUP, 1, "data")), fuse::Parsed::bad_arguments);
   CHECK_EQ(parse(message(FUSE_LOOKUP, 1, std::string("\0", 1))), fuse::Parsed::bad_arguments);
@@ -70,7 +71,8 @@ TEST("a write's size must be its payload's") {
   fuse_write_in w{};
   w.size = 3;
   fuse::Request r;
-  CHECK_EQ(parse(message(FUSE_WRITE, 2, bytes_of(w) + "abc"), r), fuse::Parsed::ok);
+  std::string write = message(FUSE_WRITE, 2, bytes_of(w) + "abc");
+  CHECK_EQ(parse(write, r), fuse::Parsed::ok);
   CHECK_EQ(r.payload_length, 3);
   CHECK_EQ(memcmp(r.payload, "abc", 3), 0);
   CHECK_EQ(parse(message(FUSE_WRITE, 2, bytes_of(w) + "ab")), fuse::Parsed::bad_arguments);
