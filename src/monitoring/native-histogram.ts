@@ -22,21 +22,23 @@ const US_PER_S = 1e6;
  * the last one everything else. Built anew for each scrape.
  */
 export class NativeHistogram extends Histogram {
-  readonly #read: () => HistogramSource[];
+  readonly #options: NativeHistogramOptions;
 
-  constructor({ name, help, labelNames, read }: NativeHistogramOptions) {
+  constructor(options: NativeHistogramOptions) {
+    const { name, help, labelNames } = options;
     super({ name, help, labelNames, registers: [] });
-    this.#read = read;
+    this.#options = options;
   }
 
-  override async get(): Promise<HistogramReading> {
-    const described = await super.get();
-    return { ...described, values: this.#read().flatMap((source) => seriesOf(described.name, source)) };
-  }
-
-  /** What the registry calls for the text format. */
-  async getForPromString(): Promise<HistogramReading> {
-    return await this.get();
+  /** What the registry and `get` call. */
+  getForPromString(): Promise<Pick<HistogramReading, 'name' | 'help' | 'values'> & { type: 'histogram' }> {
+    const { name, help, read } = this.#options;
+    return Promise.resolve({
+      name,
+      help,
+      type: 'histogram',
+      values: read().flatMap((source) => seriesOf(name, source)),
+    });
   }
 }
 
