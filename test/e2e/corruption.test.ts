@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './support/eventually.ts';
 import { GalleonfsDaemon } from './support/galleonfs-daemon.ts';
 import { Scratch } from './support/scratch.ts';
-import { bash, tryBash } from './support/shell.ts';
+import { bash, python } from './support/shell.ts';
 import { StoreFiles, type Place } from './support/store-files.ts';
 import { BLOCK_BYTES, versionedBlock } from './support/versioned-block.ts';
 
@@ -72,8 +72,8 @@ describe('one flipped byte', { timeout: 300_000 }, () => {
       await site.damage({ ...place, offset: place.offset + 8 });
       await site.unreadable();
       const [found] = await site.reported();
-      assert.equal(found?.kind, 'map page');
-      assert.equal(found.file, 'map');
+      assert.match(found?.kind ?? '', /^map /);
+      assert.equal(found?.file, 'map');
       assert.equal(found.fileOffsetBytes, place.offset);
     });
   }
@@ -153,22 +153,15 @@ class Site implements AsyncDisposable {
 
   /** The blocks that cannot be read. @throws AssertionError when one is read and is wrong. */
   async unreadable(): Promise<number[]> {
-    const data = this.daemon.dataPath('hurt');
-    const copy = this.#scratch.at('copy');
-    const { exitCode } = await tryBash('dd if="$1" of="$2" bs=4096 count="$3" status=none', data, copy, BLOCKS);
-    if (exitCode === 0) {
-      await bash('cmp "$1" "$2"', copy, this.#scratch.at('image'));
-      return [];
-    }
-    // Block by block: what is read must be right, what is not must be an I/O error.
-    const script = `for ((block = 0; block < $3; block++)); do
-        if dd if="$1" of="$2" bs=4096 skip=$block count=1 status=none 2> "$2.error"; then
-          cmp --quiet "$2" <(dd if="$4" bs=4096 skip=$block count=1 status=none) || { echo "block $block is wrong" >&2; exit 1; }
-        else
-          grep -q 'Input/output error' "$2.error"; echo $block
-        fi
-      done`;
-    const said = await bash(script, data, copy, BLOCKS, this.#scratch.at('image'));
+    const program = `
+f, image = os.open(argv[1], os.O_RDONLY), open(argv[2], "rb").read()
+for at in range(0, len(image), 4096):
+    try: found = os.pread(f, 4096, at)
+    except OSError as e:
+        assert e.errno == errno.EIO, e
+        print(at // 4096)
+    else: assert found == image[at : at + 4096], "block %d is wrong" % (at // 4096)`;
+    const said = await python(program, this.daemon.dataPath('hurt'), this.#scratch.at('image'));
     return said.split('\n').filter(Boolean).map(Number);
   }
 
@@ -183,12 +176,4 @@ class Site implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#cleanup.disposeAsync();
   }
-}
-
-async function eventually(condition: () => boolean): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 100) {
-    if (condition()) return;
-    await sleep(100);
-  }
-  assert.fail('did not come true within 10 s');
 }

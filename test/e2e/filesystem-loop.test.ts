@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { useDaemon, type DaemonFixture } from './support/daemon-fixture.ts';
+import { eventually } from './support/eventually.ts';
 import type { Driver } from './support/galleonfs-daemon.ts';
 import { filesystemTools, LoopFilesystem, type FilesystemKind } from './support/loop-filesystem.ts';
 import { needs } from './support/needs.ts';
 import { bash } from './support/shell.ts';
 
-const TREE = '/usr/include'; // a source tree of some thousand files that is there wherever the addon can be built
+// A source tree that is there wherever the addon can be built: about 8,000 files, or 800.
+const TREE = process.env['GALLEONFS_TEST_LONG'] === '1' ? '/usr/include' : '/usr/include/linux';
 const MIB = 2 ** 20;
 
 const combinations: readonly [Driver, FilesystemKind][] = [
@@ -54,15 +56,13 @@ for (const [driver, kind] of combinations) {
       const empty = await liveBytes(fixture, name);
       await bash('head -c 256M /dev/urandom > "$1/big"; sync -f "$1"', filesystem.path);
       const full = await liveBytes(fixture, name);
-      assert.ok(full - empty >= 256 * MIB, `256 MiB were written, live bytes went from ${empty} to ${full}`);
+      assert.ok(full - empty > 250 * MIB, `256 MiB were written, live bytes went from ${empty} to ${full}`);
       await bash('rm "$1/big"', filesystem.path);
-      // Deleting goes on in the background on some file systems: one fstrim may come too early.
-      let trimmed = full;
-      for (let attempt = 0; attempt < 10 && trimmed - empty >= 32 * MIB; attempt += 1) {
-        await bash('sync -f "$1"; fstrim "$1"; sleep 0.2', filesystem.path);
-        trimmed = await liveBytes(fixture, name);
-      }
-      assert.ok(trimmed - empty < 32 * MIB, `live bytes: ${empty} empty, ${full} full, ${trimmed} after the deletion`);
+      // Deleting and accounting go on in the background: one fstrim may come too early.
+      await eventually(async () => {
+        await bash('sync -f "$1"; fstrim "$1"', filesystem.path);
+        return (await liveBytes(fixture, name)) - empty < 32 * MIB;
+      });
       await filesystem.unmount();
       await filesystem.check();
     });

@@ -21,7 +21,7 @@ export async function tryBash(script: string, ...parameters: Parameters): Promis
 
 /** Runs Python statements; `argv[1]` is the first parameter. @throws Error with the traceback when they fail. */
 export async function python(program: string, ...parameters: Parameters): Promise<string> {
-  const args = ['-c', `import mmap, os, sys\nfrom sys import argv\n${program}`, ...parameters.map(String)];
+  const args = ['-c', `import errno, mmap, os\nfrom sys import argv\n${program}`, ...parameters.map(String)];
   const { exitCode, stdout, stderr } = await finished('python3', args);
   if (exitCode !== 0) throw new Error(`python3: ${stderr.slice(-2000)}`);
   return stdout;
