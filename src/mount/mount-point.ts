@@ -10,7 +10,7 @@ import { isStale, MOUNT_TYPE } from './stale-mount.ts';
 export interface MountPoint {
   /** Absolute, without symbolic links: as the mount table shows it. */
   readonly path: string;
-  /** Made for this mount, so removed after it. */
+  /** Made for this mount, or for the dead one before it, so removed after it. */
   readonly created: boolean;
 }
 
@@ -27,10 +27,10 @@ export async function prepareMountPoint(path: string, log: Log): Promise<MountPo
   refuseBelowOurs(table, resolve(path));
   const real = await throughParents(resolve(path));
   refuseBelowOurs(table, real);
-  await takeStaleMountsAway(table, real, log);
-  const created = await makeDirectory(real);
-  if (!created) await requireEmpty(real);
-  return { path: real, created };
+  const wasOurs = await takeStaleMountsAway(table, real, log);
+  const made = await makeDirectory(real);
+  if (!made) await requireEmpty(real);
+  return { path: real, created: made || wasOurs };
 }
 
 /** Removes the directory if it was made for the mount and is still empty. */
@@ -60,7 +60,9 @@ async function throughParents(path: string): Promise<string> {
   }
 }
 
-async function takeStaleMountsAway(table: readonly MountTableEntry[], path: string, log: Log): Promise<void> {
+/** Whether there were any. */
+async function takeStaleMountsAway(table: readonly MountTableEntry[], path: string, log: Log): Promise<boolean> {
+  let found = false;
   for (let mounted = mountedAt(table, path); mounted !== undefined; mounted = mountedAt(await readMountTable(), path)) {
     if (!(await isStale(mounted))) {
       throw new GalleonError(
@@ -71,7 +73,9 @@ async function takeStaleMountsAway(table: readonly MountTableEntry[], path: stri
     }
     await unmountStale(path, { lazy: true });
     log.warn({ mountPoint: path, source: mounted.source }, `took away the stale mount at ${path}; its daemon is gone`);
+    found = true;
   }
+  return found;
 }
 
 async function makeDirectory(path: string): Promise<boolean> {
