@@ -33,7 +33,7 @@ struct PoolOptions {
   size_t threads_max = 16;  // at least 4
   size_t threads_min = 2;
   size_t clones_max = 2;    // further descriptors of a busy session; 0: never attach
-  int attach_threads = 3;   // threads a busy session gets at once; more only while they are seen to be stuck
+  int attach_threads = 2;   // threads a busy session gets at once; more only while all of them are seen to be working
   std::function<void(Session&)> on_ended;          // on a pool thread, without locks; must not stop the pool
   std::function<void(Session&, int fd)> on_clone;  // before the first read of a new clone; likewise
 };
