@@ -216,7 +216,6 @@ export class Daemon {
   async unmountVolume(target: string, options: { readonly lazy: boolean }): Promise<VolumeDetails> {
     const name = target.startsWith('/') ? await this.#volumeAt(target) : this.#parts.volumes.get(target).name;
     return await this.#exclusively(name, async () => {
-      await this.#parts.mounts.forgetVanished(name);
       await this.#parts.mounts.unmount(name, options);
       return this.showVolume(name);
     });
