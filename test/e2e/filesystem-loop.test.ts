@@ -58,9 +58,9 @@ for (const [driver, kind] of combinations) {
       const full = await liveBytes(fixture, name);
       assert.ok(full - empty > 250 * MIB, `256 MiB were written, live bytes went from ${empty} to ${full}`);
       await bash('rm "$1/big"', filesystem.path);
-      // Deleting and accounting go on in the background: one fstrim may come too early.
+      // Deleting goes on in the background, so that one fstrim may come too early, and so does the store's accounting.
       await eventually(async () => {
-        await bash('sync -f "$1"; fstrim "$1"', filesystem.path);
+        await bash('sync -f "$1"; fstrim "$1"; sleep 3', filesystem.path);
         return (await liveBytes(fixture, name)) - empty < 32 * MIB;
       });
       await filesystem.unmount();
