@@ -1,6 +1,5 @@
 #include "server.h"
 
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,10 +9,6 @@
 #include "mount.h"
 #include "mount_table.h"
 #include "service_pool.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 namespace galleonfs::fuse {
 namespace {
@@ -34,9 +29,6 @@ struct Server::State {
 };
 
 Server::Server(ServerOptions options) : state_(std::make_unique<State>()) {
-  // Lets our threads allocate memory while the kernel writes pages back through us. Needs CAP_SYS_RESOURCE; without it,
-  // and beside it, resident buffers and no allocation per request are what we rely on.
-  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   state_->options = std::move(options);
   PoolOptions pool;
   pool.threads_max = state_->options.threads_max;

@@ -4,12 +4,17 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
 
 namespace galleonfs::fuse {
 namespace {
@@ -21,6 +26,7 @@ constexpr int kSpareThreadMs = 2000;   // a poller beyond threads_min leaves aft
 constexpr uint32_t kBusyStreak = 8;    // requests that follow one another within kBusyGapNs make a session busy
 constexpr int64_t kBusyGapNs = 2'000'000;
 constexpr int kPollersReserved = 2;    // threads that never attach
+constexpr int64_t kCrowdedNs = 1'000'000'000;  // how long nobody attaches after a busy session found no room
 constexpr uint64_t kWakeId = 0;
 
 // Ends a blocking read with EINTR. Real-time signals of this number are nobody's: libuv and V8 use none.
@@ -32,8 +38,12 @@ void install_kick() {
   sigaction(kick_signal(), &action, nullptr);  // no SA_RESTART: the read must return
 }
 
-// The process's signals are for its main thread.
-void block_signals() {
+// The process's signals are for its main thread. IO_FLUSHER lets this thread allocate memory while the kernel writes
+// pages back through it; it is a thread's own flag, needs CAP_SYS_RESOURCE, and nothing rests on it: buffers are resident
+// and nothing is allocated per request.
+void prepare_thread(const char* name) {
+  pthread_setname_np(pthread_self(), name);
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   sigset_t set;
   sigfillset(&set);
   for (int s : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS}) sigdelset(&set, s);
@@ -178,8 +188,7 @@ void ServicePool::sign_off_locked(Worker& worker) {
 }
 
 void ServicePool::run(Worker& worker) {
-  block_signals();
-  pthread_setname_np(pthread_self(), "galleonfs-fuse");
+  prepare_thread("galleonfs-fuse");
   // On entry and at the top of the loop this thread counts in polling_.
   while (!stopping_.load()) {
     epoll_event event;
@@ -273,11 +282,17 @@ bool ServicePool::may_attach(Session& session) {
   Session::Service& service = session.service_;
   if (options_.clones_max == 0 || service.cloning_failed.load(std::memory_order_relaxed) || !session.initialized()) return false;
   if (service.attached.load() == 0 && service.streak.load(std::memory_order_relaxed) < kBusyStreak) return false;
-  // All busy sessions share the threads that may attach; with too many of them, nobody attaches.
+  if (crowded()) return false;
+  // All busy sessions share the threads that may attach; with too many of them nobody does, which is fair.
   const int budget = static_cast<int>(options_.threads_max) - kPollersReserved;
   const int sessions = std::max(1, busy_sessions_.load() + (service.attached.load() == 0 ? 1 : 0));
   const int share = budget / sessions;
-  if (share < 2 || service.attached.load() >= share) return false;
+  if (share < 2) {
+    crowded_until_ns_.store(now_ns() + kCrowdedNs);
+    crowded_.store(true);
+    return false;
+  }
+  if (service.attached.load() >= share) return false;
   if (attached_.fetch_add(1) >= budget) {
     attached_.fetch_sub(1);
     return false;
@@ -285,6 +300,13 @@ bool ServicePool::may_attach(Session& session) {
   service.readers.fetch_add(1);
   if (service.attached.fetch_add(1) == 0) busy_sessions_.fetch_add(1);
   return true;
+}
+
+bool ServicePool::crowded() {
+  if (!crowded_.load(std::memory_order_relaxed)) return false;
+  if (now_ns() < crowded_until_ns_.load()) return true;
+  crowded_.store(false);
+  return false;
 }
 
 // The descriptor the next attached thread reads. Clones are made as threads come, and shared when there are enough.
@@ -334,7 +356,7 @@ void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>&
       session->answer(fd, worker.buffers, request, sound);
       if (slow) service.readers.fetch_add(1);
     }
-    if (stopping_.load(std::memory_order_relaxed) || session->ended()) break;
+    if (stopping_.load(std::memory_order_relaxed) || crowded_.load(std::memory_order_relaxed) || session->ended()) break;
     if (worker.released.load(std::memory_order_relaxed)) {
       service.streak.store(0, std::memory_order_relaxed);
       break;
@@ -349,8 +371,7 @@ void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>&
 }
 
 void ServicePool::keep() {
-  block_signals();
-  pthread_setname_np(pthread_self(), "galleonfs-keep");
+  prepare_thread("galleonfs-keep");
   std::unique_lock lock(mutex_);
   while (!stopping_.load()) {
     if (attached_.load() == 0) {

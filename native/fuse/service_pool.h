@@ -77,6 +77,7 @@ class ServicePool {
 
   void serve_one(Worker& worker, const std::shared_ptr<Session>& session);
   bool may_attach(Session& session);
+  bool crowded();
   int clone_for(Session& session);
   void serve_attached(Worker& worker, const std::shared_ptr<Session>& session, int fd);
   void arm(Session& session);
@@ -96,6 +97,8 @@ class ServicePool {
   std::atomic<int> polling_{0};
   std::atomic<int> attached_{0};       // threads, over all sessions
   std::atomic<int> busy_sessions_{0};  // sessions with an attached thread
+  std::atomic<bool> crowded_{false};   // more busy sessions than threads to attach to them: all are served by pollers
+  std::atomic<int64_t> crowded_until_ns_{0};
   std::thread keeper_;
 };
 
