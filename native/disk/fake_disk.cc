@@ -235,10 +235,10 @@ std::vector<std::string> FakeStorage::names() const {
   return names;
 }
 
-std::vector<std::byte> FakeStorage::contents(const std::string& name) const {
+std::vector<std::byte> FakeStorage::contents(const std::string& name, uint64_t length) const {
   const std::lock_guard lock(mutex_);
   const Data& data = *files_.at(name);
-  std::vector<std::byte> bytes(data.size);
+  std::vector<std::byte> bytes(std::min(data.size, length));
   read(data, 0, bytes.data(), bytes.size());
   return bytes;
 }

@@ -40,7 +40,8 @@ class FakeStorage {
   uint64_t used_bytes() const;
   uint64_t writes() const { return writes_; }
   std::vector<std::string> names() const;
-  std::vector<std::byte> contents(const std::string& name) const;
+  // The file's bytes, at most the first `length`.
+  std::vector<std::byte> contents(const std::string& name, uint64_t length = UINT64_MAX) const;
 
  private:
   friend class FakeFile;

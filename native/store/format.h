@@ -52,6 +52,7 @@ static_assert(sizeof(RawEntry) == 32);
 constexpr uint32_t kEntriesPerPage = kPageBytes / sizeof(RawEntry);
 constexpr uint64_t kLogicalBlockMax = (1ULL << 36) - 1;
 constexpr uint64_t kLsnMax = (1ULL << 48) - 1;
+constexpr uint64_t kSegmentIdMax = (1ULL << 38) - 1;
 
 constexpr uint64_t kSummaryOffset = 8192;
 constexpr uint64_t payload_offset(uint32_t slots) {

@@ -30,10 +30,16 @@ MapFile::MapFile(std::unique_ptr<disk::File> file, PageCache& cache, CacheCounte
       cache_(cache),
       counters_(counters),
       damage_(damage),
-      cache_file_(cache.new_file()) {}
+      cache_file_(cache.new_file()) {
+  uint64_t bytes = 0;
+  if (file_->size(&bytes) == 0) pages_ = bytes / kPageBytes;
+}
 
-void MapFile::load_bitmap(uint64_t pages, std::span<const uint64_t> used_words,
+bool MapFile::load_bitmap(uint64_t pages, std::span<const uint64_t> used_words,
                           std::span<const uint64_t> pending) {
+  uint64_t bytes = 0;
+  if (file_->size(&bytes) != 0 || pages < 1 || pages > bytes / kPageBytes) return false;
+  if (std::any_of(pending.begin(), pending.end(), [pages](uint64_t page) { return page >= pages; })) return false;
   used_.assign((pages + 63) / 64, 0);
   std::copy_n(used_words.begin(), std::min(used_words.size(), used_.size()), used_.begin());
   pending_.assign(pending.begin(), pending.end());
@@ -42,6 +48,7 @@ void MapFile::load_bitmap(uint64_t pages, std::span<const uint64_t> used_words,
   uint64_t taken = 0;
   for (uint64_t page = 0; page < pages; page++) taken += used(page) ? 1 : 0;
   free_ = pages - taken;
+  return true;
 }
 
 int MapFile::read(const PagePointer& pointer, Page* page, const char* kind, uint64_t volume_offset) noexcept {
@@ -54,7 +61,7 @@ int MapFile::read(const PagePointer& pointer, Page* page, const char* kind, uint
   counters_.misses.fetch_add(1, std::memory_order_relaxed);
   std::unique_ptr<std::byte[]> bytes(new (std::nothrow) std::byte[kPageBytes]);
   if (bytes == nullptr) return ENOMEM;
-  const int error = file_->read(pointer.page * kPageBytes, bytes.get(), kPageBytes);
+  const int error = pointer.page < pages_ ? file_->read(pointer.page * kPageBytes, bytes.get(), kPageBytes) : ERANGE;
   if (error != 0 || !(hash128(bytes.get(), kPageBytes) == pointer.hash)) {
     damage_.add({.kind = kind,
                  .file = "map",
@@ -86,8 +93,7 @@ int MapFile::reserve_free(uint64_t pages) { return free_ >= pages ? 0 : grow(pag
 int MapFile::allocate(uint64_t* page) {
   std::erase_if(awaiting_, [this](const std::shared_ptr<Batch>& batch) {
     if (!batch->ready.load(std::memory_order_acquire)) return false;
-    for (const uint64_t freed : batch->pages) clear_used(freed);
-    free_ += batch->pages.size();
+    for (const uint64_t freed : batch->pages) release(freed);
     return true;
   });
   if (free_ == 0) {
@@ -233,10 +239,7 @@ void MapFile::committed(Epochs& epochs) {
 
 void MapFile::rolled_back() {
   staged_.clear();
-  for (size_t i = allocated_mark_; i < allocated_now_.size(); i++) {
-    clear_used(allocated_now_[i]);
-    free_++;
-  }
+  for (size_t i = allocated_mark_; i < allocated_now_.size(); i++) release(allocated_now_[i]);
   allocated_now_.resize(allocated_mark_);
   freed_now_.resize(freed_mark_);
 }

@@ -43,15 +43,17 @@ class MapFile {
  public:
   MapFile(std::unique_ptr<disk::File> file, PageCache& cache, CacheCounters& counters, DamageLog& damage);
 
-  // Takes over the allocation state of a superblock.
-  void load_bitmap(uint64_t pages, std::span<const uint64_t> used_words, std::span<const uint64_t> pending);
+  // Takes over the allocation state of a superblock. False if it cannot be that of this file.
+  bool load_bitmap(uint64_t pages, std::span<const uint64_t> used_words, std::span<const uint64_t> pending);
 
   // 0; EIO: unreadable or not what the pointer's hash says (then logged as `kind`, with the volume offset it maps).
   int read(const PagePointer& pointer, Page* page, const char* kind, uint64_t volume_offset) noexcept;
 
   // Takes a free page and stages the bytes for it. ENOSPC if the file cannot grow.
   int write_page(const void* bytes, uint64_t birth, PagePointer* pointer);
-  void free_page(uint64_t page) { freed_now_.push_back(page); }
+  void free_page(uint64_t page) {
+    if (page != 0 && page < pages_) freed_now_.push_back(page);
+  }
 
   // Writes a byte string as a chain of newly taken pages; `pages` gets their numbers, for freeing it later.
   int write_chain(std::span<const std::byte> bytes, uint64_t birth, PagePointer* first, std::vector<uint64_t>* pages);
@@ -78,7 +80,12 @@ class MapFile {
  private:
   bool used(uint64_t page) const { return (used_[page / 64] >> page % 64 & 1) != 0; }
   void set_used(uint64_t page) { used_[page / 64] |= 1ULL << page % 64; }
-  void clear_used(uint64_t page) { used_[page / 64] &= ~(1ULL << page % 64); }
+  // Damaged tables may free a page twice: it counts once.
+  void release(uint64_t page) {
+    if (!used(page)) return;
+    used_[page / 64] &= ~(1ULL << page % 64);
+    free_++;
+  }
   int allocate(uint64_t* page);
   int allocate(size_t count, std::vector<uint64_t>* pages);
   int write_chain_to(const std::vector<uint64_t>& pages, std::span<const std::byte> bytes, uint64_t birth,

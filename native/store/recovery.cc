@@ -12,7 +12,10 @@ namespace {
 
 bool read_header(disk::File& file, RawSegmentHeader* header) {
   for (const uint64_t copy : {0, 1}) {
-    if (file.read(copy * kPageBytes, header, sizeof *header) == 0 && valid_segment_header(*header)) return true;
+    if (file.read(copy * kPageBytes, header, sizeof *header) == 0 && valid_segment_header(*header) &&
+        header->base_lsn <= kLsnMax && header->segment_id <= kSegmentIdMax) {
+      return true;
+    }
   }
   return false;
 }
@@ -50,13 +53,11 @@ Failure VolumeStore::load_state() {
   if (map_file_.read_chain(superblock_.page_bitmap, &bytes, &bitmap_pages_) != 0) return damaged("the page bitmap is damaged");
   std::vector<uint64_t> words(bytes.size() / sizeof(uint64_t));
   if (!words.empty()) std::memcpy(words.data(), bytes.data(), words.size() * sizeof(uint64_t));
-  const uint64_t used_words = words.empty() ? 0 : words[0];
-  if (used_words + 1 > words.size() + (words.empty() ? 1 : 0)) return damaged("the page bitmap is cut short");
-  const std::span<const uint64_t> all(words);
-  if (words.empty()) {
-    map_file_.load_bitmap(superblock_.map_pages, {}, {});
-  } else {
-    map_file_.load_bitmap(superblock_.map_pages, all.subspan(1, used_words), all.subspan(1 + used_words));
+  if (words.empty()) words.push_back(0);  // a new store
+  if (words[0] > words.size() - 1) return damaged("the page bitmap is cut short");
+  const std::span<const uint64_t> content = std::span<const uint64_t>(words).subspan(1);
+  if (!map_file_.load_bitmap(superblock_.map_pages, content.first(words[0]), content.subspan(words[0]))) {
+    return damaged("the page bitmap makes no sense");
   }
   if (map_file_.read_chain(superblock_.segment_table, &bytes, &table_pages_) != 0) return damaged("the segment table is damaged");
   PersistedTable persisted;
@@ -64,6 +65,9 @@ Failure VolumeStore::load_state() {
   uint64_t live = 0;
   uint64_t used = 0;
   for (const RawSegmentRecord& record : persisted.records) {
+    if (record.id > kSegmentIdMax || uint64_t{record.base_slot} + record.slots > superblock_.slots) {
+      return damaged("the segment table makes no sense");
+    }
     auto view = std::make_unique<SegmentView>();
     view->id = record.id;
     view->file_number = record.file_number;

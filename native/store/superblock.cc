@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "map_tree.h"
 #include "summary.h"
 
 namespace galleonfs::store {
@@ -14,7 +15,8 @@ SuperblockState check_superblock(const RawSuperblock& s) {
   const bool block_ok = s.block_size >= kBlockMin && s.block_size <= kBlockMax && std::has_single_bit(s.block_size);
   if (s.version != kFormatVersion || !block_ok || s.size_bytes < kSizeMin || s.size_bytes > kSizeMax ||
       s.size_bytes % s.block_size != 0 || s.slots < kSlotsMin || s.slots > kSlotsMax || s.height < 1 || s.height > 5 ||
-      s.checkpoint_lsn >= s.next_lsn || s.next_lsn > kLsnMax) {
+      s.checkpoint_lsn >= s.next_lsn || s.next_lsn > kLsnMax || s.next_segment_id > kSegmentIdMax ||
+      s.height != tree_height(s.size_bytes / s.block_size)) {
     return SuperblockState::damaged;
   }
   return SuperblockState::valid;
