@@ -344,7 +344,9 @@ bool VolumeStore::maintain(bool idle) {
   if (due || (idle && (changed || files_.anything_pending()))) {
     if (checkpoint_locked()) return false;
   }
-  (void)files_.prepare(2);
+  // A volume at rest keeps nothing ahead.
+  while (changed && files_.free_count() < 3 && files_.prepare(3, true) == 0) {
+  }
   const bool collected = epochs_.collect();
   const uint64_t used = used_slots_;
   const uint64_t live = live_slots_;

@@ -41,7 +41,7 @@ Failure VolumeStore::recover(int slot, bool heal) {
       if (failed.error != ENOSPC) return failed;
     }
   }
-  if (!options_.read_only) (void)files_.prepare(1);
+  if (!options_.read_only) (void)files_.prepare(1, false);
   recovery_.duration_us = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count());
   return {};

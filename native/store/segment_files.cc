@@ -1,5 +1,6 @@
 #include "segment_files.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -49,10 +50,24 @@ int SegmentFiles::open(uint32_t number, std::shared_ptr<disk::File>* file) {
   return 0;
 }
 
-int SegmentFiles::create(uint32_t number, std::shared_ptr<disk::File>* file) {
+namespace {
+
+int write_zeros(disk::File& file, uint64_t length) {
+  constexpr size_t chunk = 256 << 10;
+  alignas(4096) static const std::byte zeros[chunk] = {};
+  for (uint64_t at = 0; at < length; at += chunk) {
+    if (const int error = file.write_direct(at, zeros, std::min<uint64_t>(chunk, length - at))) return error;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int SegmentFiles::create(uint32_t number, bool written, std::shared_ptr<disk::File>* file) {
   std::unique_ptr<disk::File> created;
   int error = disk_.open(name(number), true, &created);
   if (error == 0) error = created->reserve(file_bytes_);
+  if (error == 0 && written) error = write_zeros(*created, file_bytes_);
   // Its length and extents, then its name: what a later fdatasync of its data may rely on.
   if (error == 0) error = created->sync();
   if (error == 0) error = disk_.sync_directory();
@@ -75,7 +90,7 @@ int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::Fi
   };
   if (pop_free(1)) return open(*number, file);
   *number = next_number_.fetch_add(1);
-  const int error = create(*number, file);
+  const int error = create(*number, false, file);
   if (error == 0) {
     const std::lock_guard lock(mutex_);
     open_[*number] = {*file, true};
@@ -85,11 +100,11 @@ int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::Fi
   return error;
 }
 
-int SegmentFiles::prepare(size_t wanted) {
+int SegmentFiles::prepare(size_t wanted, bool written) {
   if (free_count() >= wanted) return 0;
   const uint32_t number = next_number_.fetch_add(1);
   std::shared_ptr<disk::File> file;
-  if (const int error = create(number, &file)) return error;
+  if (const int error = create(number, written, &file)) return error;
   const std::lock_guard lock(mutex_);
   free_.insert(free_.begin(), number);
   return 0;

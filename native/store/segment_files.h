@@ -32,8 +32,9 @@ class SegmentFiles {
 
   // Takes a free file or makes one, reserved to its full length and with a durable name. `last_too`: may take the last.
   int take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file);
-  // Makes a free file ahead of need if fewer than `wanted` are free.
-  int prepare(size_t wanted);
+  // Makes a free file ahead of need if fewer than `wanted` are free. `written`: filled with zeros, so that no fdatasync
+  // of what is written there later has to journal the conversion of unwritten extents.
+  int prepare(size_t wanted, bool written);
   // Deletes free files beyond `keep`.
   void trim(size_t keep);
 
@@ -51,7 +52,7 @@ class SegmentFiles {
   uint64_t file_bytes() const { return file_bytes_; }
 
  private:
-  int create(uint32_t number, std::shared_ptr<disk::File>* file);
+  int create(uint32_t number, bool written, std::shared_ptr<disk::File>* file);
 
   disk::Disk& disk_;
   const uint64_t file_bytes_;

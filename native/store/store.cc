@@ -165,6 +165,7 @@ VolumeStore::VolumeStore(std::unique_ptr<disk::Disk> disk, std::unique_ptr<disk:
                  view->open = segment;
                  table_.put(std::move(view));
                  used_slots_ += segment->slots;
+                 if (options_.background && files_.free_count() < 2) kick();
                }),
       root_(nullptr),
       superblock_(superblock),

@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::memcpy(file.data() + 4096, &header, sizeof header);
     } else if ((mode & 4) != 0) {
       fuzz::lay_over(data + 1, size - 1, file.data() + store::kSummaryOffset, 4096);
-    } else {
+    } else if (store::valid_segment_header(header)) {
       // Whole entries, sealed as the store does: the replay must cope with any content.
       for (size_t i = 1; i + 12 <= size; i += 12) {
         store::Entry entry;
