@@ -17,7 +17,11 @@ interface ByName {
 
 /** Everything the command line can ask for, under /api/v1. */
 export function addControlRoutes(app: FastifyInstance, daemon: Daemon, boundAddress: () => string | null): void {
-  app.get('/api/v1/status', () => daemon.status(boundAddress()));
+  // Waits for the start, so that a script that got an answer can use the volumes; /healthz tells about a start under way.
+  app.get('/api/v1/status', async () => {
+    await daemon.started;
+    return daemon.status(boundAddress());
+  });
 
   app.post('/api/v1/stop', async (_request, reply) => {
     reply.raw.once('finish', () => daemon.askToStop());

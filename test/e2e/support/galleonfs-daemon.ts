@@ -163,8 +163,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const child = this.#process;
     if (child?.pid === undefined) throw new Error('the daemon is not running');
     const ended = child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : once(child, 'exit');
-    // Its process group: the launcher and whatever it may have started.
-    process.kill(-child.pid, signal);
+    signalGroup(child.pid, signal);
     const inTime = await Promise.race([ended.then(() => true), sleep(STOP_TIMEOUT_MS, false, { ref: false })]);
     if (!inTime)
       throw new Error(`the daemon still runs ${STOP_TIMEOUT_MS / 1000} s after ${signal}: ${this.#logTail()}`);
@@ -197,6 +196,15 @@ export class GalleonfsDaemon implements AsyncDisposable {
 
   #logTail(): string {
     return this.log().slice(-2000);
+  }
+}
+
+/** The launcher and whatever it may have started; nothing happens where all of it has ended by itself. */
+function signalGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
 }
 
