@@ -209,7 +209,7 @@ export class Volumes {
       await this.#forget(record).catch((undoError: unknown) => {
         this.#parts.log.error({ volume: record.name, error: undoError }, 'a failed creation could not be undone yet');
       });
-      throw toGalleonError(error, `volume "${record.name}" cannot be created`);
+      throw cannotCreate(record.name, toGalleonError(error));
     }
   }
 
@@ -226,4 +226,11 @@ export class Volumes {
         this.#parts.log.warn({ directory: name }, `volumes/${name} belongs to no volume; left as it is`);
     }
   }
+}
+
+function cannotCreate(name: string, error: GalleonError): GalleonError {
+  const reason = error.kind === 'no_space' ? 'there is no space left in the storage path' : error.message;
+  return new GalleonError(error.code, `volume "${name}" cannot be created: ${reason}; nothing of it was left behind`, {
+    cause: error,
+  });
 }

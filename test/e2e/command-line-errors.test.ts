@@ -8,8 +8,10 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { useDaemon } from './support/daemon-fixture.ts';
-import type { Finished } from './support/galleonfs-daemon.ts';
+import { GalleonfsDaemon, type Finished } from './support/galleonfs-daemon.ts';
+import { needs } from './support/needs.ts';
 import { Scratch } from './support/scratch.ts';
+import { bash } from './support/shell.ts';
 
 const LAUNCHER = resolve(import.meta.dirname, '../../bin/galleonfs');
 
@@ -127,6 +129,27 @@ describe('bad mount points', { timeout: 120_000 }, () => {
     writeFileSync(join(daemon.mountPoint, 'blocked'), '');
     assert.equal((await daemon.tryGalleonfs('volume', 'create', 'blocked', '--size', '1MiB')).exitCode, 24);
     assert.equal((await daemon.tryGalleonfs('volume', 'show', 'blocked')).exitCode, 3);
+  });
+});
+
+describe('a storage path without space', { timeout: 120_000 }, () => {
+  test('makes no volume, ends with exit code 8, and leaves nothing behind', async (t) => {
+    if (!needs(t, 'root')) return;
+    await using scratch = await Scratch.make();
+    mkdirSync(scratch.at('disk'));
+    await bash('mount -t tmpfs -o size=6m tmpfs "$1"', scratch.at('disk'));
+    try {
+      await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('disk/daemon') });
+      await daemon.createVolume('small', '16MiB');
+      const { exitCode, stderr } = await daemon.tryGalleonfs('volume', 'create', 'large', '--size', '64TiB');
+      assert.equal(exitCode, 8);
+      assert.match(stderr, /no space left/);
+      assert.equal((await daemon.tryGalleonfs('volume', 'show', 'large')).exitCode, 3);
+      assert.equal(readdirSync(join(daemon.storagePath, 'volumes')).length, 1);
+      await bash('head -c 4096 /dev/urandom > "$1"', daemon.dataPath('small'));
+    } finally {
+      await bash('umount --lazy "$1"', scratch.at('disk'));
+    }
   });
 });
 
