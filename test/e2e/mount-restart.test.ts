@@ -11,7 +11,7 @@ import { Scratch } from './support/scratch.ts';
 import { bash } from './support/shell.ts';
 import { BLOCK_BYTES, versionOf } from './support/versioned-block.ts';
 
-const RANDOM_MIB = 256;
+const RANDOM_MIB = process.env['GALLEONFS_TEST_LONG'] === '1' ? 1024 : 256;
 const BLOCKS = 4096;
 
 for (const driver of ['native', 'portable'] as const) {
