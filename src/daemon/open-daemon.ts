@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Catalog } from '../catalog/index.ts';
 import type { Configuration } from '../config/index.ts';
 import { silentLog, type Log } from '../lib/index.ts';
-import { Mounts, selectMountDriver, type MountDriver } from '../mount/index.ts';
+import { Mounts, prepareMountRoot, selectMountDriver, type MountDriver } from '../mount/index.ts';
 import { DamageWatch } from '../monitoring/index.ts';
 import { configureStorage } from '../storage/index.ts';
 import { DEFAULT_STORAGE_CLASSES, nativeEngine, StoreDirectories, Volumes, type StoreEngine } from '../volume/index.ts';
@@ -19,7 +19,7 @@ export interface DaemonReplacements {
  * The composition root: builds a daemon's parts from its configuration. It holds the storage path when this returns, and
  * does nothing yet: `start` does.
  * @throws GalleonError STORAGE_PATH_LOCKED, STORAGE_PATH_INVALID, STORAGE_PATH_PERMISSION, CATALOG_DAMAGED,
- *   CATALOG_TOO_NEW, ADDON_UNAVAILABLE
+ *   CATALOG_TOO_NEW, MOUNT_POINT_NOT_DIRECTORY, MOUNT_POINT_PERMISSION, ADDON_UNAVAILABLE
  */
 export async function openDaemon(
   configuration: Configuration,
@@ -29,6 +29,7 @@ export async function openDaemon(
   if (replacements.engine === undefined) {
     configureStorage({ cacheBytes: configuration.cacheSizeBytes, fuseThreadsMax: availableParallelism() });
   }
+  await prepareMountRoot(configuration.mountPoint);
   const { paths, catalog, volumes } = await openVolumes(configuration.storagePath, log, replacements.engine);
   if (configuration.setupDefaults) {
     for (const storageClass of DEFAULT_STORAGE_CLASSES) await catalog.putStorageClass(storageClass);

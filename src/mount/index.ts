@@ -1,3 +1,4 @@
 export type { MountDriver, MountDriverName, MountHandle, MountOptions, MountStats, SmallFile } from './mount-driver.ts';
 export { Mounts, type MountedVolume } from './mounts.ts';
 export { selectMountDriver } from './select-mount-driver.ts';
+export { prepareMountRoot } from './mount-point.ts';

@@ -33,6 +33,18 @@ export async function prepareMountPoint(path: string, log: Log): Promise<MountPo
   return { path: real, created: made || wasOurs };
 }
 
+/**
+ * Makes the directory below which volumes appear, where it is missing.
+ * @throws GalleonError MOUNT_POINT_NOT_DIRECTORY, MOUNT_POINT_PERMISSION
+ */
+export async function prepareMountRoot(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
 /** Removes the directory if it was made for the mount and is still empty. */
 export async function releaseMountPoint({ path, created }: MountPoint): Promise<void> {
   if (!created) return;

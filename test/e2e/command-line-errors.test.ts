@@ -190,6 +190,19 @@ describe('a daemon that cannot start', { timeout: 120_000 }, () => {
     assert.match(stderr, /not a directory/);
   });
 
+  test('on a mount point that is a file ends with exit code 24', async () => {
+    await using scratch = await Scratch.make();
+    await scratch.write('file', Buffer.of());
+    const { exitCode, stderr } = await galleonfs(
+      '--storage-path',
+      scratch.at('s'),
+      '--mount-point',
+      scratch.at('file'),
+    );
+    assert.equal(exitCode, 24);
+    assert.match(stderr, /not a directory/);
+  });
+
   test('on a bad setting ends with exit code 29', async () => {
     for (const flag of ['--bind-address=99', '--fuse-driver=fast', '--cache-size=1K', '--config=/does/not/exist']) {
       const { exitCode, stderr } = await galleonfs(flag);
