@@ -11,7 +11,7 @@ export class Scratch implements AsyncDisposable {
   }
 
   static async make(): Promise<Scratch> {
-    return new Scratch(await mkdtemp(join(process.env['GALLEONFS_TEST_SCRATCH'] ?? tmpdir(), 'galleonfs-test-')));
+    return new Scratch(await mkdtemp(join(process.env['GALLEONFS_TEST_SCRATCH'] ?? tmpdir(), 'galleonfs-e2e-')));
   }
 
   at(name: string): string {
