@@ -13,9 +13,19 @@ const MIB = 1024 * 1024;
 const SIZE_BYTES = 16 * MIB;
 const volumeId = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
 
+/** What a test leaves behind is taken away last made first: node's own after() hooks run first made first. */
+const leftovers = new WeakMap<TestContext, AsyncDisposableStack>();
+
+function atEnd(t: TestContext, remove: () => Promise<void>): void {
+  const stack = leftovers.get(t) ?? new AsyncDisposableStack();
+  if (!leftovers.has(t)) t.after(() => stack.disposeAsync());
+  leftovers.set(t, stack);
+  stack.defer(remove);
+}
+
 async function scratchDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'galleonfs-test-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  atEnd(t, () => rm(directory, { recursive: true }));
   return directory;
 }
 
@@ -23,7 +33,7 @@ async function newStore(t: TestContext): Promise<{ directory: string; store: Vol
   const directory = await scratchDirectory(t);
   await VolumeStore.create(directory, { volumeId, sizeBytes: SIZE_BYTES });
   const store = await VolumeStore.open(directory);
-  t.after(() => store.close());
+  atEnd(t, () => store.close());
   return { directory, store };
 }
 
@@ -51,7 +61,7 @@ test('unaligned writes are read back, and again after closing and opening', asyn
   await store.write(4090, data, { durable: true });
   await store.close();
   const again = await VolumeStore.open(directory);
-  t.after(() => again.close());
+  atEnd(t, () => again.close());
   assert.deepEqual(await readBack(again, 4090, data.length), data);
   assert.deepEqual(await readBack(again, 0, 4090), Buffer.alloc(4090));
 });
@@ -98,7 +108,7 @@ test('a read-only store refuses to be written', async (t) => {
   await store.write(0, Buffer.from('kept'));
   await store.close();
   const readOnly = await VolumeStore.open(directory, { readOnly: true });
-  t.after(() => readOnly.close());
+  atEnd(t, () => readOnly.close());
   assert.equal(readOnly.readOnly, true);
   assert.deepEqual(await readBack(readOnly, 0, 4), Buffer.from('kept'));
   await assert.rejects(readOnly.write(0, Buffer.from('lost')), hasCode('STORE_READ_ONLY'));
@@ -116,7 +126,7 @@ test('closing waits for what was started and refuses what comes after', async (t
   assert.ok(store.stats().write.operations >= 64);
 
   const again = await VolumeStore.open(directory);
-  t.after(() => again.close());
+  atEnd(t, () => again.close());
   for (let index = 0; index < 64; index++) {
     assert.deepEqual(await readBack(again, index * 4096, 4096), Buffer.alloc(4096, index + 1));
   }
@@ -177,7 +187,7 @@ for (const [ending, code] of Object.entries(endings)) {
     const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
     assert.ok(exitCode === 0 || exitCode === 1 || signal === 'SIGKILL', `exit code ${exitCode}, signal ${signal}`);
     const again = await VolumeStore.open(directory);
-    t.after(() => again.close());
+    atEnd(t, () => again.close());
     assert.deepEqual(await readBack(again, 0, 12), Buffer.from('acknowledged'));
   });
 }
@@ -194,6 +204,6 @@ test('the end of a worker thread closes the store it left open', async (t) => {
   const [exitCode] = (await once(worker, 'exit')) as [number];
   assert.equal(exitCode, 0);
   const again = await VolumeStore.open(directory);
-  t.after(() => again.close());
+  atEnd(t, () => again.close());
   assert.deepEqual(await readBack(again, 0, 13), Buffer.from('from a worker'));
 });
