@@ -35,7 +35,8 @@ export class NativeMount {
   }
 
   /**
-   * Unmounts; resolves when no request is in flight any more. `lazy` takes it from the tree even when files are open.
+   * Unmounts, and resolves when nothing is served any more. `lazy` takes it out of the tree even while files are open:
+   * those then work until the store is closed, which may be at once, and fail after.
    *
    * @throws GalleonError FUSE_BUSY when files are open and not lazy: it goes on being served
    */

@@ -164,7 +164,10 @@ export interface Addon {
   mountStart(store: StoreHandle, options: NativeMountOptions, lost: () => void): Promise<MountHandle>;
   /** Readers see the change at their next open. */
   mountSetFiles(mount: MountHandle, readme: string, metadata: string): void;
-  /** Unmounts; resolves when no request is in flight any more. Rejects with FUSE_BUSY and goes on serving when files are open and not `lazy`. */
+  /**
+   * Unmounts, and resolves when nothing is served any more. While files are open it rejects with FUSE_BUSY and goes on, or,
+   * `lazy`, resolves when the mount is out of the tree: those files then work until the store is closed, and fail after.
+   */
   mountStop(mount: MountHandle, lazy: boolean): Promise<void>;
   /** Also after the end: the last ones. */
   mountStats(mount: MountHandle): NativeMountStats;
