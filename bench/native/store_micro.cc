@@ -1,5 +1,5 @@
 // The store alone, without FUSE: what a read and a write cost, beside plain pread/pwrite on a file of the same directory.
-// usage: store_micro DIRECTORY [SECONDS a job] [SIZE MiB]      prints a JSON object a line
+// usage: store_micro DIRECTORY [SECONDS a job] [SIZE MiB] [JOB]      prints a JSON object a line
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -82,7 +82,7 @@ void run(const char* subject, const Job& job, double seconds, uint64_t size, con
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fprintf(stderr, "usage: %s DIRECTORY [SECONDS a job] [SIZE MiB]\n", argv[0]), 2;
+  if (argc < 2) return std::fprintf(stderr, "usage: %s DIRECTORY [SECONDS a job] [SIZE MiB] [JOB]\n", argv[0]), 2;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 2;
   const uint64_t size = (argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1024) << 20;
   const std::string base = std::string(argv[1]) + "/galleonfs-micro";
@@ -116,11 +116,14 @@ int main(int argc, char** argv) {
     const Operation on_store = [&store](bool write, bool flush, uint64_t offset, std::byte* buffer, size_t length) {
       return write ? store->write(offset, buffer, length, flush) : store->read(offset, buffer, length);
     };
-    const Job jobs[] = {{"write-1M", 1 << 20, true, true, false, 1},      {"read-1M", 1 << 20, false, true, false, 1},
+    const Job jobs[] = {{"write-1M", 1 << 20, true, true, false, 1},      {"write-1M-4", 1 << 20, true, true, false, 4},
+                        {"read-1M", 1 << 20, false, true, false, 1},      {"read-1M-4", 1 << 20, false, true, false, 4},
+                       
                         {"randread-4k", 4096, false, false, false, 1},    {"randread-4k-2", 4096, false, false, false, 2},
                         {"randwrite-4k", 4096, true, false, false, 1},    {"randwrite-4k-2", 4096, true, false, false, 2},
                         {"write-4k-flush", 4096, true, false, true, 1},   {"write-4k-flush-4", 4096, true, false, true, 4}};
     for (const Job& job : jobs) {
+      if (argc > 4 && std::strcmp(argv[4], job.name) != 0) continue;
       run("file", job, seconds, size, on_raw);
       run("store", job, seconds, size, on_store);
     }

@@ -21,6 +21,8 @@ class File {
   virtual int write(uint64_t offset, const void* from, size_t length) noexcept = 0;
   // As write(), past the page cache where the backend can; offset, address and length must be 4 KiB aligned.
   virtual int write_direct(uint64_t offset, const void* from, size_t length) noexcept = 0;
+  // Hint: the range, inside what is reserved, will be written in many small pieces; the backend may map it.
+  virtual void expect_small_writes(uint64_t offset, uint64_t length) noexcept = 0;
   // fdatasync: data, and the metadata needed to read it back.
   virtual int sync() noexcept = 0;
   // Hint: begin writing the range back; does not wait for it, promises nothing.

@@ -27,6 +27,7 @@ class FakeFile final : public File {
   int write_direct(uint64_t offset, const void* from, size_t length) noexcept override {
     return write(offset, from, length);
   }
+  void expect_small_writes(uint64_t, uint64_t) noexcept override {}
   int sync() noexcept override {
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::sync, name_, 0, 0)) {

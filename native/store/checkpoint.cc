@@ -20,6 +20,8 @@ constexpr size_t kDeltaEntriesMax = 1 << 20;
 constexpr uint64_t kLogFactorMax = 4;
 
 constexpr auto kIdle = std::chrono::milliseconds(1000);
+// Rounds of rest after which free files are given back to the file system.
+constexpr int kTrimIdleRounds = 5;
 // Physical space over live space beyond which compaction starts: under load, and when idle.
 constexpr double kBusySpaceFactor = 2.0;
 constexpr double kIdleSpaceFactor = 1.2;
@@ -344,8 +346,9 @@ bool VolumeStore::maintain(bool idle) {
   if (due || (idle && (changed || files_.anything_pending()))) {
     if (checkpoint_locked()) return false;
   }
-  // A volume at rest keeps nothing ahead.
-  while (changed && files_.free_count() < 3 && files_.prepare(3, true) == 0) {
+  // A volume at rest keeps nothing ahead. Under a stream of writes there is no bandwidth for writing files twice.
+  const bool streaming = log_bytes > (uint64_t{superblock_.slots} << block_shift_);
+  while (changed && files_.free_count() < 3 && files_.prepare(3, !streaming) == 0) {
   }
   const bool collected = epochs_.collect();
   const uint64_t used = used_slots_;
@@ -357,8 +360,10 @@ bool VolumeStore::maintain(bool idle) {
     uint64_t rewritten = 0;
     compacting = !compact_locked(idle ? 0.8 : 0.5, kCompactStepBytes, &rewritten) && rewritten > 0;
   }
-  if (idle) files_.trim(2 + table_.size() / 16);
-  return !idle || changed || compacting || !collected || files_.anything_pending();
+  idle_rounds_ = idle ? idle_rounds_ + 1 : 0;
+  const size_t keep = 2 + table_.size() / 16;
+  if (idle_rounds_ >= kTrimIdleRounds) files_.trim(keep);
+  return !idle || changed || compacting || !collected || files_.anything_pending() || files_.free_count() > keep;
 }
 
 }  // namespace galleonfs::store

@@ -73,6 +73,7 @@ std::vector<uint32_t> VolumeStore::live_slots(const SegmentView& view, std::vect
   std::vector<uint32_t> slots;
   Page index;
   if (view.index && map_file_.read(view.index, &index, "slot index", UINT64_MAX) != 0) return slots;
+  SummaryPage summary;
   for (uint32_t slot = 0; slot < superblock_.slots; slot++) {
     uint32_t physical = slot;
     if (view.index) {
@@ -82,7 +83,7 @@ std::vector<uint32_t> VolumeStore::live_slots(const SegmentView& view, std::vect
     }
     if (physical >= view.slots) break;
     std::optional<Entry> entry;
-    if (read_entry(view, physical, UINT64_MAX >> block_shift_, &entry) != 0 || !entry || entry->flags != kEntryData) continue;
+    if (read_entry(view, physical, UINT64_MAX >> block_shift_, &summary, &entry) != 0 || !entry || entry->flags != kEntryData) continue;
     Location location;
     if (entry->block >= blocks_ || lookup(entry->block, 1, &location) != 0) continue;
     if (!(location == Location(view.id, slot))) continue;
@@ -140,6 +141,7 @@ int VolumeStore::compact_segments(const std::vector<const SegmentView*>& victims
   std::vector<RawEntry> summary(superblock_.slots);
   std::vector<std::byte> block(block_size_);
   for (Part& part : parts) {
+    SummaryPage old_summary;
     for (size_t i = 0; i < part.slots.size() && error == 0; i++) {
       const auto to = static_cast<uint32_t>(part.base + i);
       const Entry& from = part.entries[i];
@@ -147,7 +149,7 @@ int VolumeStore::compact_segments(const std::vector<const SegmentView*>& victims
       error = physical_slot(*part.view, part.slots[i], &physical, from.block);
       if (error == 0) error = read_payload(*part.view, physical, 1, block.data());
       // Verified before it is moved: damage must not get a fresh tag.
-      if (error == 0 && !verify(*part.view, physical, part.slots[i], from.block, block.data())) part.damaged = true;
+      if (error == 0 && !verify(*part.view, physical, part.slots[i], from.block, block.data(), &old_summary)) part.damaged = true;
       if (error != 0 || part.damaged) break;
       Entry entry = from;
       entry.tag = block_tag(block.data(), block_size_, salt, to, entry.block);

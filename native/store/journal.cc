@@ -44,6 +44,7 @@ int Journal::open_segment(bool reserve_too) {
   for (const uint64_t copy : {0, 1}) {
     if (const int error = segment->file->write(copy * kPageBytes, page, sizeof page)) return error;
   }
+  segment->file->expect_small_writes(kSummaryOffset, segment->slots * sizeof(RawEntry));
   next_segment_id_++;
   unsynced_.push_back(segment);
   active_ = segment;

@@ -102,6 +102,7 @@ int VolumeStore::read_run(uint64_t first, const Location* locations, uint64_t co
                  .detail = "names a segment the table does not have"});
     return EIO;
   }
+  SummaryPage summary;
   for (uint64_t i = 0; i < count;) {
     uint32_t physical = 0;
     if (const int error = physical_slot(*view, locations[i].slot(), &physical, first + i)) return error;
@@ -131,7 +132,9 @@ int VolumeStore::read_run(uint64_t first, const Location* locations, uint64_t co
       }
     }
     for (uint32_t k = 0; k < n; k++) {
-      if (!verify(*view, physical + k, locations[i + k].slot(), first + i + k, at + (uint64_t{k} << block_shift_))) return EIO;
+      if (!verify(*view, physical + k, locations[i + k].slot(), first + i + k, at + (uint64_t{k} << block_shift_), &summary)) {
+        return EIO;
+      }
     }
     i = end;
   }
@@ -171,7 +174,7 @@ int VolumeStore::read_payload(const SegmentView& view, uint32_t physical, uint32
                     uint64_t{count} << block_shift_);
 }
 
-int VolumeStore::read_entry(const SegmentView& view, uint32_t physical, uint64_t block,
+int VolumeStore::read_entry(const SegmentView& view, uint32_t physical, uint64_t block, SummaryPage* page,
                             std::optional<Entry>* entry) noexcept {
   const uint32_t slot_in_file = view.base_slot + physical;
   if (view.open != nullptr) {
@@ -179,18 +182,28 @@ int VolumeStore::read_entry(const SegmentView& view, uint32_t physical, uint64_t
     return 0;
   }
   const uint64_t number = (kSummaryOffset / sizeof(RawEntry) + slot_in_file) / kEntriesPerPage;
-  const uint32_t at = slot_in_file % kEntriesPerPage;
+  if (page->number != number) {
+    if (const int error = read_summary_page(view, number, physical, block, page)) return error;
+    page->number = number;
+  }
+  *entry = decode_entry(page->entries[slot_in_file % kEntriesPerPage], view.salt, slot_in_file);
+  return 0;
+}
+
+int VolumeStore::read_summary_page(const SegmentView& view, uint64_t number, uint32_t physical, uint64_t block,
+                                   SummaryPage* page) noexcept {
   const PageKey key{view.cache_file, number};
-  if (const PageCache::Ref page = environment_.cache->find(key)) {
+  page->number = UINT64_MAX;
+  page->cached = environment_.cache->find(key);
+  if (page->cached) {
     cache_counters_.hits.fetch_add(1, std::memory_order_relaxed);
-    *entry = decode_entry(page.as<RawEntry>()[at], view.salt, slot_in_file);
+    page->entries = page->cached.as<RawEntry>();
     return 0;
   }
   cache_counters_.misses.fetch_add(1, std::memory_order_relaxed);
-  alignas(16) RawEntry page[kEntriesPerPage];
   std::shared_ptr<disk::File> file;
   int error = files_.open(view.file_number, &file);
-  if (error == 0) error = file->read(number * kPageBytes, page, sizeof page);
+  if (error == 0) error = file->read(number * kPageBytes, page->own, sizeof page->own);
   if (error != 0) {
     damage_.add({.kind = "summary",
                  .file = SegmentFiles::name(view.file_number),
@@ -201,15 +214,15 @@ int VolumeStore::read_entry(const SegmentView& view, uint32_t physical, uint64_t
                  .detail = std::string("cannot be read: ") + std::strerror(error)});
     return error;
   }
-  environment_.cache->insert(key, page);
-  *entry = decode_entry(page[at], view.salt, slot_in_file);
+  environment_.cache->insert(key, page->own);
+  page->entries = page->own;
   return 0;
 }
 
 bool VolumeStore::verify(const SegmentView& view, uint32_t physical, uint32_t slot, uint64_t block,
-                         const std::byte* bytes) noexcept {
+                         const std::byte* bytes, SummaryPage* page) noexcept {
   std::optional<Entry> entry;
-  if (read_entry(view, physical, block, &entry) != 0) return false;
+  if (read_entry(view, physical, block, page, &entry) != 0) return false;
   const uint32_t slot_in_file = view.base_slot + physical;
   const bool entry_ok = entry.has_value() && entry->block == block && entry->flags == kEntryData;
   if (entry_ok && entry->tag == block_tag(bytes, block_size_, view.salt, slot_in_file, block)) return true;

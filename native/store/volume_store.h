@@ -81,9 +81,20 @@ class VolumeStore final : public Store {
   int lookup(uint64_t first, uint64_t count, Location* out) noexcept;
   int read_run(uint64_t first, const Location* locations, uint64_t count, std::byte* into) noexcept;
   int physical_slot(const SegmentView& view, uint32_t slot, uint32_t* physical, uint64_t block) noexcept;
-  int read_entry(const SegmentView& view, uint32_t physical, uint64_t block, std::optional<Entry>* entry) noexcept;
+  // The summary entries of one segment, a page at a time.
+  struct SummaryPage {
+    uint64_t number = UINT64_MAX;
+    PageCache::Ref cached;
+    alignas(16) RawEntry own[kEntriesPerPage];  // where the cache had no room
+    const RawEntry* entries = nullptr;
+  };
+  int read_entry(const SegmentView& view, uint32_t physical, uint64_t block, SummaryPage* page,
+                 std::optional<Entry>* entry) noexcept;
+  int read_summary_page(const SegmentView& view, uint64_t number, uint32_t physical, uint64_t block,
+                        SummaryPage* page) noexcept;
   int read_payload(const SegmentView& view, uint32_t physical, uint32_t count, std::byte* into) noexcept;
-  bool verify(const SegmentView& view, uint32_t physical, uint32_t slot, uint64_t block, const std::byte* bytes) noexcept;
+  bool verify(const SegmentView& view, uint32_t physical, uint32_t slot, uint64_t block, const std::byte* bytes,
+              SummaryPage* page) noexcept;
 
   // write.cc
   int write_chunk(uint64_t offset, const std::byte* from, size_t length) noexcept;
@@ -154,6 +165,7 @@ class VolumeStore final : public Store {
   std::atomic<uint64_t> used_slots_{0};  // physical slots of all segments
   std::atomic<uint64_t> checkpoints_{0}, compacted_bytes_{0};
   bool compacted_since_checkpoint_ = false;
+  int idle_rounds_ = 0;
   uint64_t checkpoint_bytes_ = 0;  // log bytes that call for a checkpoint
 
   std::atomic<bool> failed_{false};
