@@ -23,6 +23,8 @@ class File {
   virtual int write_direct(uint64_t offset, const void* from, size_t length) noexcept = 0;
   // Hint: the range, inside what is reserved, will be written in many small pieces; the backend may map it.
   virtual void expect_small_writes(uint64_t offset, uint64_t length) noexcept = 0;
+  // No more of them; none may be under way.
+  virtual void end_small_writes() noexcept = 0;
   // fdatasync: data, and the metadata needed to read it back.
   virtual int sync() noexcept = 0;
   // Hint: begin writing the range back; does not wait for it, promises nothing.

@@ -28,6 +28,7 @@ class FakeFile final : public File {
     return write(offset, from, length);
   }
   void expect_small_writes(uint64_t, uint64_t) noexcept override {}
+  void end_small_writes() noexcept override {}
   int sync() noexcept override {
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::sync, name_, 0, 0)) {

@@ -24,7 +24,7 @@ class FileOnDisk final : public File {
   ~FileOnDisk() override {
     ::close(buffered_);
     if (direct_ >= 0) ::close(direct_);
-    if (mapped_ != nullptr) ::munmap(mapped_, map_length_);
+    FileOnDisk::end_small_writes();
   }
   FileOnDisk(const FileOnDisk&) = delete;
   FileOnDisk& operator=(const FileOnDisk&) = delete;
@@ -72,6 +72,10 @@ class FileOnDisk final : public File {
     map_offset_ = offset;
     map_length_ = length;
     mapped_.store(static_cast<std::byte*>(mapped), std::memory_order_release);
+  }
+
+  void end_small_writes() noexcept override {
+    if (std::byte* mapped = mapped_.exchange(nullptr)) ::munmap(mapped, map_length_);
   }
 
   int sync() noexcept override { return ::fdatasync(buffered_) == 0 ? 0 : errno; }
@@ -122,7 +126,7 @@ class FileOnDisk final : public File {
 
   int buffered_;
   int direct_;
-  std::atomic<std::byte*> mapped_{nullptr};  // set once, after the two below
+  std::atomic<std::byte*> mapped_{nullptr};  // set after the two below
   uint64_t map_offset_ = 0;
   uint64_t map_length_ = 0;
 };

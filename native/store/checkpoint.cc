@@ -1,6 +1,8 @@
 // The way of a checkpoint, in this order: nothing in flight, choose LSN C and freeze the delta; make the data up to C
 // durable; merge the delta into new map pages; write and sync pages and tables; write the older superblock; switch readers
 // over; give back what neither superblock reaches.
+#include <malloc.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -363,7 +365,8 @@ bool VolumeStore::maintain(bool idle) {
   idle_rounds_ = idle ? idle_rounds_ + 1 : 0;
   const size_t keep = 2 + table_.size() / 16;
   if (idle_rounds_ >= kTrimIdleRounds) files_.trim(keep);
-  return !idle || changed || compacting || !collected || files_.anything_pending() || files_.free_count() > keep;
+  if (idle_rounds_ == kTrimIdleRounds) (void)::malloc_trim(0);  // what the last burst needed goes back to the system
+  return !idle || changed || compacting || !collected || files_.anything_pending() || idle_rounds_ < kTrimIdleRounds;
 }
 
 }  // namespace galleonfs::store

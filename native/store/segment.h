@@ -12,6 +12,13 @@
 namespace galleonfs::store {
 
 struct OpenSegment {
+  OpenSegment() = default;
+  ~OpenSegment() {
+    if (file != nullptr) file->end_small_writes();
+  }
+  OpenSegment(const OpenSegment&) = delete;
+  OpenSegment& operator=(const OpenSegment&) = delete;
+
   uint64_t id = 0;
   uint32_t file_number = 0;
   uint32_t slots = 0;
