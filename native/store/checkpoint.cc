@@ -74,8 +74,6 @@ Failure VolumeStore::checkpoint_locked() {
   superblock_ = next;
   superblock_slot_ = slot;
 
-  set_root(root);  // before thaw(): a reader that no longer finds an entry in the delta must find it in the map
-  delta_.thaw(stragglers);
   auto& states = table_.states();
   uint64_t live = live_slots_;
   for (const auto& [id, change] : live_change) {
@@ -85,6 +83,8 @@ Failure VolumeStore::checkpoint_locked() {
     live += static_cast<uint64_t>(change);
   }
   live_slots_ = live;
+  set_root(root);  // before thaw(): a reader that no longer finds an entry in the delta must find it in the map
+  delta_.thaw(stragglers);
   seal_views(frozen);
   uint64_t used = 0;
   for (const SegmentView* view : table_.views()) {

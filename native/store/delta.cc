@@ -139,7 +139,7 @@ void Delta::freeze() {
     const std::lock_guard lock(shard.mutex);
     shard.frozen = std::exchange(shard.active, {});
   }
-  active_entries_.store(0, std::memory_order_relaxed);
+  frozen_entries_.store(active_entries_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void Delta::unfreeze() {
@@ -161,6 +161,7 @@ void Delta::unfreeze() {
     entries += shard.active.blocks.size() + shard.active.ranges.size();
   }
   active_entries_.store(entries, std::memory_order_relaxed);
+  frozen_entries_.store(0, std::memory_order_relaxed);
 }
 
 std::vector<DeltaEntry> Delta::sorted_entries(const Layer Shard::* layer) const {
@@ -194,6 +195,7 @@ void Delta::thaw(const std::vector<DeltaEntry>& stragglers) {
     shard.stragglers = std::move(layer);
   }
   straggler_count_.store(stragglers.size(), std::memory_order_relaxed);
+  frozen_entries_.store(0, std::memory_order_relaxed);
 }
 
 std::vector<uint64_t> Delta::leaves_with_data(uint64_t from_leaf) const {

@@ -89,6 +89,8 @@ class Delta {
   // A checkpoint failed before its superblock: frozen goes back below active.
   void unfreeze();
 
+  // Publications not merged yet: active and frozen.
+  size_t unmerged_entries() const { return active_entries() + frozen_entries_.load(std::memory_order_relaxed); }
   size_t active_entries() const { return active_entries_.load(std::memory_order_relaxed); }
   size_t straggler_count() const { return straggler_count_.load(std::memory_order_relaxed); }
   // Leaves with any entry or range start at or after `leaf`, sorted, over all layers.
@@ -112,6 +114,7 @@ class Delta {
 
   std::array<Shard, kShards> shards_;
   std::atomic<size_t> active_entries_{0};
+  std::atomic<size_t> frozen_entries_{0};
   std::atomic<size_t> straggler_count_{0};
 };
 

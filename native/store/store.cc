@@ -196,7 +196,7 @@ void VolumeStore::note_superblocks(const Superblocks& superblocks, bool used_old
 
 uint64_t VolumeStore::allocated_bytes() const noexcept {
   // The delta's entries are counted when a checkpoint merges them; until then, all as new data.
-  return std::min(size_bytes_, (live_slots_.load(std::memory_order_relaxed) + delta_.active_entries()) << block_shift_);
+  return std::min(size_bytes_, (live_slots_.load(std::memory_order_relaxed) + delta_.unmerged_entries()) << block_shift_);
 }
 
 Failure VolumeStore::close() {
@@ -239,7 +239,7 @@ Stats VolumeStore::stats() const {
   stats.next_lsn = journal_.issued_lsn() + 1;
   stats.durable_lsn = journal_.durable_lsn();
   stats.checkpoint_lsn = checkpoint_lsn_;
-  stats.delta_entries = delta_.active_entries() + delta_.straggler_count();
+  stats.delta_entries = delta_.unmerged_entries() + delta_.straggler_count();
   const std::lock_guard lock(reason_mutex_);
   stats.read_only_reason = options_.read_only ? "opened read-only" : failed_reason_;
   return stats;

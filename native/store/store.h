@@ -34,7 +34,7 @@ struct CreateOptions {
 // Shared by all stores of a process: one fixed budget of cached pages, randomness, and time.
 struct Environment {
   PageCache* cache = nullptr;
-  std::function<void(void* into, size_t length)> random;  // used for salts; deterministic in tests
+  std::function<void(void* into, size_t length)> random;  // used for salts, from any thread; deterministic in tests
 };
 
 struct OpenOptions {

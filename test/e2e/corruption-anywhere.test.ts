@@ -27,14 +27,17 @@ describe('flipped bytes anywhere in a store', { timeout: 900_000 }, () => {
       cpSync(scratch.at('pristine'), directory, { recursive: true, force: true });
       const files = new StoreFiles(directory);
       const used = files.list().filter(({ bytes }) => bytes > 0);
+      const flipped: string[] = [];
       for (let flips = 1 + random(3); flips > 0; flips -= 1) {
         const target = used[random(used.length)];
         assert.ok(target);
         // Beginnings hold headers, summaries and superblocks; elsewhere most bytes are unused payload.
         const offset = random(random(2) === 0 ? Math.min(target.bytes, 32_768) : target.bytes);
         files.flip({ file: target.file, offset }, 1 + random(255));
+        flipped.push(`${target.file} at ${offset}`);
       }
-      outcomes[await outcomeOf(directory, versions, `seed ${seed}, round ${round}`)] += 1;
+      const context = `seed ${seed}, round ${round}, flipped ${flipped.join(', ')}`;
+      outcomes[await outcomeOf(directory, versions, context)] += 1;
     }
     t.diagnostic(JSON.stringify(outcomes));
   });

@@ -1,6 +1,7 @@
 // A store on a fake disk, deterministic: no background thread, randomness from a seed.
 #pragma once
 #include <cstring>
+#include <mutex>
 #include <random>
 #include <vector>
 
@@ -17,7 +18,8 @@ class StoreFixture {
                         size_t cache_bytes = 1 << 20)
       : cache_(cache_bytes), random_(std::make_shared<std::mt19937_64>(seed)) {
     environment_.cache = &cache_;
-    environment_.random = [random = random_](void* into, size_t length) {
+    environment_.random = [random = random_, mutex = std::make_shared<std::mutex>()](void* into, size_t length) {
+      const std::lock_guard lock(*mutex);
       for (size_t i = 0; i < length; i++) static_cast<uint8_t*>(into)[i] = static_cast<uint8_t>((*random)());
     };
     options_.size_bytes = size_bytes;
