@@ -1,50 +1,67 @@
 /**
- * Flips random bytes anywhere in a closed store, and opens it: every block read is right or an error. Says its seed;
- * GALLEONFS_TEST_SEED replays it.
+ * Flips random bytes anywhere in a store, after closing it or after a crash, and opens it: every block read is right or an
+ * error. Says its seed; GALLEONFS_TEST_SEED replays it.
+ *
+ * One exception is counted apart: when the journal's record of a write that no checkpoint holds yet is destroyed, nothing
+ * says which block it was for, and that block reads as before. Opening must then report a damaged entry. After a clean
+ * stop it takes two damages: the newer superblock as well.
  */
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { GalleonError } from '../../src/errors/index.ts';
 import { VolumeStore } from '../../src/storage/index.ts';
 import { Scratch } from './support/scratch.ts';
 import { StoreFiles } from './support/store-files.ts';
-import { BLOCK_BYTES, versionedBlock } from './support/versioned-block.ts';
+import { BLOCK_BYTES, versionOf, versionedBlock } from './support/versioned-block.ts';
 
 const BLOCKS = 600;
 const ROUNDS = process.env['GALLEONFS_TEST_LONG'] === '1' ? 1000 : 60;
 
+type Outcome = 'refused' | 'someUnreadable' | 'staleAndReported' | 'allRight';
+
 describe('flipped bytes anywhere in a store', { timeout: 900_000 }, () => {
-  test(`never become wrong data, ${ROUNDS} times`, async (t) => {
-    const seed = Number(process.env['GALLEONFS_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-    t.diagnostic(`GALLEONFS_TEST_SEED=${seed}`);
-    const random = randomFrom(seed);
-    await using scratch = await Scratch.make();
-    const versions = await writeStore(scratch.at('pristine'));
-    const outcomes = { refused: 0, someUnreadable: 0, allRight: 0 };
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const directory = scratch.at('damaged');
-      cpSync(scratch.at('pristine'), directory, { recursive: true, force: true });
-      const files = new StoreFiles(directory);
-      const used = files.list().filter(({ bytes }) => bytes > 0);
-      const flipped: string[] = [];
-      for (let flips = 1 + random(3); flips > 0; flips -= 1) {
-        const target = used[random(used.length)];
-        assert.ok(target);
-        // Beginnings hold headers, summaries and superblocks; elsewhere most bytes are unused payload.
-        const offset = random(random(2) === 0 ? Math.min(target.bytes, 32_768) : target.bytes);
-        files.flip({ file: target.file, offset }, 1 + random(255));
-        flipped.push(`${target.file} at ${offset}`);
+  for (const ending of ['a clean stop', 'a crash'] as const) {
+    test(`never become wrong data after ${ending}, ${ROUNDS} times`, async (t) => {
+      const seed = Number(process.env['GALLEONFS_TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+      t.diagnostic(`GALLEONFS_TEST_SEED=${seed}`);
+      const random = randomFrom(seed);
+      await using scratch = await Scratch.make();
+      const versions = await writeStore(
+        scratch.at('pristine'),
+        ending === 'a crash' ? scratch.at('crashed') : undefined,
+      );
+      const outcomes: Record<Outcome, number> = { refused: 0, someUnreadable: 0, staleAndReported: 0, allRight: 0 };
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const directory = scratch.at('damaged');
+        rmSync(directory, { recursive: true, force: true });
+        cpSync(scratch.at(ending === 'a crash' ? 'crashed' : 'pristine'), directory, { recursive: true });
+        const flips = flipSome(new StoreFiles(directory), random);
+        outcomes[await outcomeOf(directory, versions, `seed ${seed}, round ${round}, flipped ${flips}`)] += 1;
       }
-      const context = `seed ${seed}, round ${round}, flipped ${flipped.join(', ')}`;
-      outcomes[await outcomeOf(directory, versions, context)] += 1;
-    }
-    t.diagnostic(JSON.stringify(outcomes));
-  });
+      t.diagnostic(JSON.stringify(outcomes));
+    });
+  }
 });
 
-/** A store with blocks of several versions and discarded ranges; returns the version each block must have. */
-async function writeStore(directory: string): Promise<number[]> {
+function flipSome(files: StoreFiles, random: (limit: number) => number): string {
+  const used = files.list().filter(({ bytes }) => bytes > 0);
+  const flipped = Array.from({ length: 1 + random(3) }, () => {
+    const target = used[random(used.length)];
+    assert.ok(target);
+    // Beginnings hold headers, summaries and superblocks; elsewhere most bytes are unused payload.
+    const offset = random(random(2) === 0 ? Math.min(target.bytes, 32_768) : target.bytes);
+    files.flip({ file: target.file, offset }, 1 + random(255));
+    return `${target.file} at ${offset}`;
+  });
+  return flipped.join(', ');
+}
+
+/**
+ * A store with blocks of several versions and a discarded range, all flushed; returns the version each block must have.
+ * `crashed`: where to put a copy of it as it was before it was closed.
+ */
+async function writeStore(directory: string, crashed: string | undefined): Promise<number[]> {
   mkdirSync(directory);
   await VolumeStore.create(directory, { volumeId: Buffer.alloc(16, 7), sizeBytes: 16 * 2 ** 20 });
   const store = await VolumeStore.open(directory);
@@ -59,15 +76,15 @@ async function writeStore(directory: string): Promise<number[]> {
   }
   await store.discard(100 * BLOCK_BYTES, 50 * BLOCK_BYTES);
   versions.fill(0, 100, 150);
+  await store.flush();
+  // The next entry says that all before it is durable; without one, a damaged tail looks like writes never finished.
+  await store.write(BLOCKS * BLOCK_BYTES, versionedBlock(BLOCKS, 1));
+  if (crashed !== undefined) cpSync(directory, crashed, { recursive: true });
   await store.close();
   return versions;
 }
 
-async function outcomeOf(
-  directory: string,
-  versions: readonly number[],
-  context: string,
-): Promise<'refused' | 'someUnreadable' | 'allRight'> {
+async function outcomeOf(directory: string, versions: readonly number[], context: string): Promise<Outcome> {
   let store: VolumeStore;
   try {
     store = await VolumeStore.open(directory);
@@ -77,21 +94,35 @@ async function outcomeOf(
   }
   try {
     let unreadable = 0;
-    for (const [block, version] of versions.entries()) {
-      const content = Buffer.alloc(BLOCK_BYTES);
-      const failed = await store.read(block * BLOCK_BYTES, content).then(
-        () => false,
-        () => true,
-      );
-      const expected = version === 0 ? Buffer.alloc(BLOCK_BYTES) : versionedBlock(block, version);
-      if (failed) unreadable += 1;
-      else assert.ok(content.equals(expected), `${context}: block ${block} is wrong`);
+    let stale = 0;
+    for (const [block, expected] of versions.entries()) {
+      const found = await versionRead(store, block);
+      if (found === undefined) unreadable += 1;
+      else if (found !== expected) {
+        assert.notEqual(
+          store.recovery.damagedEntries,
+          0,
+          `${context}: block ${block} has version ${found}, not ${expected}`,
+        );
+        stale += 1;
+      }
     }
     if (unreadable > 0) assert.notEqual(store.damage().length, 0, `${context}: unreadable blocks, no damage reported`);
-    return unreadable > 0 ? 'someUnreadable' : 'allRight';
+    return stale > 0 ? 'staleAndReported' : unreadable > 0 ? 'someUnreadable' : 'allRight';
   } finally {
     await store.close().catch(() => undefined); // the damage may keep it from checkpointing
   }
+}
+
+/** Undefined: an error. @throws Error when the block holds what was never written to it. */
+async function versionRead(store: VolumeStore, block: number): Promise<number | undefined> {
+  const content = Buffer.alloc(BLOCK_BYTES);
+  try {
+    await store.read(block * BLOCK_BYTES, content);
+  } catch {
+    return undefined;
+  }
+  return versionOf(block, content);
 }
 
 /** A linear congruential generator: whole numbers from 0 below `limit`. */
