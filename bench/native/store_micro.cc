@@ -1,5 +1,5 @@
 // The store alone, without FUSE: what a read and a write cost, beside plain pread/pwrite on a file of the same directory.
-// usage: store_micro DIRECTORY [SECONDS a job] [SIZE MiB] [JOB]      prints a JSON object a line
+// usage: store_micro DIRECTORY [SECONDS a job] [SIZE MiB] [JOB [SUBJECT]]      prints a JSON object a line
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -82,7 +82,7 @@ void run(const char* subject, const Job& job, double seconds, uint64_t size, con
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return std::fprintf(stderr, "usage: %s DIRECTORY [SECONDS a job] [SIZE MiB] [JOB]\n", argv[0]), 2;
+  if (argc < 2) return std::fprintf(stderr, "usage: %s DIRECTORY [SECONDS a job] [SIZE MiB] [JOB [SUBJECT]]\n", argv[0]), 2;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 2;
   const uint64_t size = (argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1024) << 20;
   const std::string base = std::string(argv[1]) + "/galleonfs-micro";
@@ -124,8 +124,8 @@ int main(int argc, char** argv) {
                         {"write-4k-flush", 4096, true, false, true, 1},   {"write-4k-flush-4", 4096, true, false, true, 4}};
     for (const Job& job : jobs) {
       if (argc > 4 && std::strcmp(argv[4], job.name) != 0) continue;
-      run("file", job, seconds, size, on_raw);
-      run("store", job, seconds, size, on_store);
+      if (argc <= 5 || std::strcmp(argv[5], "file") == 0) run("file", job, seconds, size, on_raw);
+      if (argc <= 5 || std::strcmp(argv[5], "store") == 0) run("store", job, seconds, size, on_store);
     }
     store->close();
   }

@@ -69,6 +69,7 @@ class FileOnDisk final : public File {
     if (mapped_.load(std::memory_order_relaxed) != nullptr) return;
     void* mapped = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, buffered_, static_cast<off_t>(offset));
     if (mapped == MAP_FAILED) return;
+    (void)::madvise(mapped, length, MADV_POPULATE_WRITE);
     map_offset_ = offset;
     map_length_ = length;
     mapped_.store(static_cast<std::byte*>(mapped), std::memory_order_release);

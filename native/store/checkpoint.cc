@@ -19,13 +19,15 @@ constexpr size_t kStragglersMax = 128 << 10;
 // Publications that call for a checkpoint, and that stop writers until one is done.
 constexpr size_t kDeltaEntries = 256 << 10;
 constexpr size_t kDeltaEntriesMax = 1 << 20;
-constexpr uint64_t kLogFactorMax = 4;
+constexpr uint64_t kLogFactorMax = 3;
 
 constexpr auto kIdle = std::chrono::milliseconds(1000);
-// Rounds of rest after which free files are given back to the file system.
-constexpr int kTrimIdleRounds = 5;
-// Physical space over live space beyond which compaction starts: under load, and when idle.
-constexpr double kBusySpaceFactor = 2.0;
+// Rounds of rest after which compaction takes what it can get, and after which free files are given back to the file system.
+constexpr int kCompactIdleRounds = 3;
+constexpr int kTrimIdleRounds = 8;
+// Physical space over live space beyond which compaction starts. Under load much of what is half dead will soon be dead
+// by itself, and bandwidth is short; at rest space is worth more.
+constexpr double kBusySpaceFactor = 3.0;
 constexpr double kIdleSpaceFactor = 1.2;
 constexpr uint64_t kCompactStepBytes = 64 << 20;
 
@@ -353,16 +355,17 @@ bool VolumeStore::maintain(bool idle) {
   while (changed && files_.free_count() < 3 && files_.prepare(3, !streaming) == 0) {
   }
   const bool collected = epochs_.collect();
-  const uint64_t used = used_slots_;
-  const uint64_t live = live_slots_;
-  const double factor = idle ? kIdleSpaceFactor : kBusySpaceFactor;
-  const uint64_t slack = uint64_t{superblock_.slots} * (idle ? 1 : 8);
-  bool compacting = false;
-  if (static_cast<double>(used) > static_cast<double>(live) * factor + static_cast<double>(slack)) {
-    uint64_t rewritten = 0;
-    compacting = !compact_locked(idle ? 0.8 : 0.5, kCompactStepBytes, &rewritten) && rewritten > 0;
-  }
   idle_rounds_ = idle ? idle_rounds_ + 1 : 0;
+  const bool resting = idle_rounds_ >= kCompactIdleRounds;
+  const double factor = resting ? kIdleSpaceFactor : kBusySpaceFactor;
+  const uint64_t slack = superblock_.slots + (resting ? 0 : 4 * checkpoint_bytes_ >> block_shift_);
+  bool compacting = false;
+  if (static_cast<double>(used_slots_) > static_cast<double>(live_slots_) * factor + static_cast<double>(slack)) {
+    uint64_t rewritten = 0;
+    const uint64_t seen = operations_seen_;
+    const auto keep_going = [&] { return !resting || operations_seen_ == seen; };  // makes way for a new burst
+    compacting = !compact_locked(resting ? 0.8 : 0.3, kCompactStepBytes, keep_going, &rewritten) && rewritten > 0;
+  }
   const size_t keep = 2 + table_.size() / 16;
   if (idle_rounds_ >= kTrimIdleRounds) files_.trim(keep);
   if (idle_rounds_ == kTrimIdleRounds) (void)::malloc_trim(0);  // what the last burst needed goes back to the system

@@ -17,7 +17,7 @@ Failure VolumeStore::compact(double live_share_max, uint64_t* rewritten_bytes) {
   if (closed_) return failure(ESHUTDOWN, "STORE_CLOSED", "the store is closed");
   if (read_only()) return failure(EROFS, "STORE_READ_ONLY", "the store is read-only");
   if (Failure failed = checkpoint_locked()) return failed;
-  if (Failure failed = compact_locked(live_share_max, UINT64_MAX, rewritten_bytes)) return failed;
+  if (Failure failed = compact_locked(live_share_max, UINT64_MAX, [] { return true; }, rewritten_bytes)) return failed;
   // Three checkpoints: the new places are recorded, the old files leave both superblocks, and become free.
   for (int i = 0; i < 3; i++) {
     if (Failure failed = checkpoint_locked()) return failed;
@@ -26,7 +26,8 @@ Failure VolumeStore::compact(double live_share_max, uint64_t* rewritten_bytes) {
   return {};
 }
 
-Failure VolumeStore::compact_locked(double live_share_max, uint64_t bytes_max, uint64_t* rewritten_bytes) {
+Failure VolumeStore::compact_locked(double live_share_max, uint64_t bytes_max, const std::function<bool()>& keep_going,
+                                    uint64_t* rewritten_bytes) {
   const uint64_t active = superblock_.active_segment_id;
   struct Candidate {
     const SegmentView* view;
@@ -56,12 +57,12 @@ Failure VolumeStore::compact_locked(double live_share_max, uint64_t bytes_max, u
     const uint32_t live = table_.states()[candidate.view->id].live;
     if (slots + live > superblock_.slots) {
       error = run();
-      if (error != 0 || *rewritten_bytes >= bytes_max) break;
+      if (error != 0 || *rewritten_bytes >= bytes_max || !keep_going()) break;
     }
     group.push_back(candidate.view);
     slots += live;
   }
-  if (error == 0 && *rewritten_bytes < bytes_max) error = run();
+  if (error == 0 && *rewritten_bytes < bytes_max && keep_going()) error = run();
   if (error == ENOSPC) return failure(ENOSPC, "STORE_NO_SPACE", "no space to compact into");
   if (error != 0) return failure(error, "STORE_IO", std::string("compaction: ") + std::strerror(error));
   return {};

@@ -39,11 +39,12 @@ int Journal::open_segment(bool reserve_too) {
                                                        .salt = segment->salt,
                                                        .reserved1 = {},
                                                        .check = 0});
-  alignas(16) std::byte page[kPageBytes] = {};
-  std::memcpy(page, &header, sizeof header);
-  for (const uint64_t copy : {0, 1}) {
-    if (const int error = segment->file->write(copy * kPageBytes, page, sizeof page)) return error;
-  }
+  // The summary is cleared with it: stale entries would fail their checks anyway, but whole pages written are pages that
+  // need not be read from the disk when the first entry is stored in them.
+  std::vector<std::byte> start(kSummaryOffset + (segment->slots * sizeof(RawEntry) + kPageBytes - 1) / kPageBytes * kPageBytes);
+  std::memcpy(start.data(), &header, sizeof header);
+  std::memcpy(start.data() + kPageBytes, &header, sizeof header);
+  if (const int error = segment->file->write(0, start.data(), start.size())) return error;
   segment->file->expect_small_writes(kSummaryOffset, segment->slots * sizeof(RawEntry));
   next_segment_id_++;
   unsynced_.push_back(segment);

@@ -11,13 +11,13 @@ namespace {
 
 constexpr uint64_t kSegmentBytesMin = 1 << 20;
 constexpr uint64_t kSegmentBytesMax = 64 << 20;
-constexpr uint64_t kCheckpointBytesMin = 8 << 20;
-constexpr uint64_t kCheckpointBytesMax = 512 << 20;
+constexpr uint64_t kCheckpointBytesMin = 16 << 20;
+constexpr uint64_t kCheckpointBytesMax = 1 << 30;
 
-// A thirty-second of the volume: small volumes stay small on disk, large ones have few segments.
+// A sixteenth of the volume: small volumes stay small on disk, large ones have few segments.
 uint32_t segment_slots(const CreateOptions& options) {
   uint64_t bytes = options.segment_size_bytes;
-  if (bytes == 0) bytes = std::clamp(std::bit_floor(options.size_bytes / 32), kSegmentBytesMin, kSegmentBytesMax);
+  if (bytes == 0) bytes = std::clamp(std::bit_floor(options.size_bytes / 16), kSegmentBytesMin, kSegmentBytesMax);
   return static_cast<uint32_t>(std::clamp<uint64_t>(bytes / options.block_size_bytes, kSlotsMin, kSlotsMax));
 }
 
@@ -171,7 +171,7 @@ VolumeStore::VolumeStore(std::unique_ptr<disk::Disk> disk, std::unique_ptr<disk:
       superblock_(superblock),
       checkpoint_bytes_(options.checkpoint_bytes != 0
                             ? options.checkpoint_bytes
-                            : std::clamp(superblock.size_bytes / 4, kCheckpointBytesMin, kCheckpointBytesMax)) {}
+                            : std::clamp(superblock.size_bytes / 2, kCheckpointBytesMin, kCheckpointBytesMax)) {}
 
 VolumeStore::~VolumeStore() {
   (void)close();

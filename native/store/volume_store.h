@@ -119,7 +119,9 @@ class VolumeStore final : public Store {
   void kick();
 
   // compaction.cc
-  Failure compact_locked(double live_share_max, uint64_t bytes_max, uint64_t* rewritten_bytes);
+  // Until `bytes_max` were rewritten or `keep_going` says no, asked now and then.
+  Failure compact_locked(double live_share_max, uint64_t bytes_max, const std::function<bool()>& keep_going,
+                         uint64_t* rewritten_bytes);
   int compact_segments(const std::vector<const SegmentView*>& victims, uint64_t* rewritten_bytes);
   std::vector<uint32_t> live_slots(const SegmentView& view, std::vector<Entry>* entries);
 
