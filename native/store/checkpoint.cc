@@ -24,7 +24,7 @@ constexpr uint64_t kLogFactorMax = 3;
 constexpr auto kIdle = std::chrono::milliseconds(1000);
 // Rounds of rest after which compaction takes what it can get, and after which free files are given back to the file system.
 constexpr int kCompactIdleRounds = 3;
-constexpr int kTrimIdleRounds = 8;
+constexpr int kTrimIdleRounds = 30;
 // Physical space over live space beyond which compaction starts. Under load much of what is half dead will soon be dead
 // by itself, and bandwidth is short; at rest space is worth more.
 constexpr double kBusySpaceFactor = 3.0;

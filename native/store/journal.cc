@@ -40,11 +40,15 @@ int Journal::open_segment(bool reserve_too) {
                                                        .reserved1 = {},
                                                        .check = 0});
   // The summary is cleared with it: stale entries would fail their checks anyway, but whole pages written are pages that
-  // need not be read from the disk when the first entry is stored in them.
-  std::vector<std::byte> start(kSummaryOffset + (segment->slots * sizeof(RawEntry) + kPageBytes - 1) / kPageBytes * kPageBytes);
-  std::memcpy(start.data(), &header, sizeof header);
-  std::memcpy(start.data() + kPageBytes, &header, sizeof header);
-  if (const int error = segment->file->write(0, start.data(), start.size())) return error;
+  // need not be read from the disk when the first entry is stored in them. Page by page, because the page cache makes its
+  // folios as large as the write, and storing one entry into a mapped folio dirties, and a flush then writes, all of it.
+  alignas(16) std::byte page[kPageBytes] = {};
+  std::memcpy(page, &header, sizeof header);
+  const uint64_t summary_end = kSummaryOffset + segment->slots * sizeof(RawEntry);
+  for (uint64_t at = 0; at < summary_end; at += kPageBytes) {
+    if (at == kSummaryOffset) std::memset(page, 0, sizeof page);
+    if (const int error = segment->file->write(at, page, sizeof page)) return error;
+  }
   segment->file->expect_small_writes(kSummaryOffset, segment->slots * sizeof(RawEntry));
   next_segment_id_++;
   unsynced_.push_back(segment);
@@ -112,7 +116,7 @@ int Journal::flush() {
     const int error = sync_all(&covered, &durable);
     lock.lock();
     syncing_ = false;
-    if (error != 0) {
+    if (error != 0 || failed_) {
       // The kernel may have dropped the dirty pages it could not write: a later success would prove nothing.
       failed_ = true;
     } else {

@@ -61,6 +61,9 @@ class Journal {
   // Group commit: one caller syncs for all that wait. 0, or EIO for ever after a sync failed.
   int flush();
 
+  // A write to the journal failed: its slot is void, so nothing from it on may be called durable. For ever.
+  void fail() { failed_ = true; }
+
   uint64_t issued_lsn() const { return issued_lsn_.load(std::memory_order_acquire); }
   uint64_t durable_lsn() const { return durable_lsn_.load(std::memory_order_acquire); }
   uint64_t next_segment_id() const { return next_segment_id_; }  // within freeze()

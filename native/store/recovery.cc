@@ -33,6 +33,9 @@ Failure VolumeStore::recover(int slot, bool heal) {
   if (!options_.read_only && (recovery_.replayed_entries > 0 || heal)) {
     // What was only in the page cache of a killed process must not be served as if a later flush had covered it.
     for (const ReplaySegment& segment : segments) {
+      for (const uint32_t slot : segment.repaired) {
+        (void)segment.file->write(kSummaryOffset + uint64_t{slot} * sizeof(RawEntry), &segment.entries[slot], sizeof(RawEntry));
+      }
       if (const int error = segment.file->sync()) {
         return failure(error, "STORE_IO", "fdatasync of the replayed journal in " + disk_->path() + ": " + std::strerror(error));
       }
@@ -166,65 +169,77 @@ Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
       table_.put(std::move(view));
       table_.states()[header.segment_id] = {};
     }
-    table_.states()[header.segment_id].summary_hash =
+  }
+  uint64_t expected = checkpoint + 1;
+  for (ReplaySegment& segment : segments) {
+    if (Failure failed = replay_segment(segment, durable, &expected)) return failed;
+    table_.states()[segment.header.segment_id].summary_hash =
         hash64(segment.entries.data(), segment.entries.size() * sizeof(RawEntry));
   }
+  journal_.start(next_lsn, next_segment_id);
+  return {};
+}
+
+void VolumeStore::note_replay_damage(const ReplaySegment& segment, uint32_t slot, const char* kind, std::string detail) {
+  recovery_.damaged_entries++;
+  damage_.add({.kind = kind,
+               .file = SegmentFiles::name(segment.header.file_number),
+               .file_offset_bytes = kSummaryOffset + uint64_t{slot} * sizeof(RawEntry),
+               .volume_offset_bytes = UINT64_MAX,
+               .segment = segment.header.segment_id,
+               .slot = slot,
+               .detail = std::move(detail)});
+}
+
+// A durable entry that is lost would leave its block, we cannot tell which, at an older value: rather than return that as
+// data, the store is not opened. Damage to a single byte is undone, which the payload's tag confirms.
+Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable, uint64_t* expected) {
+  const RawSegmentHeader& header = segment.header;
+  const auto lost = [&](const std::string& what) {
+    return failure(EIO, "STORE_DAMAGED",
+                   what + ", in segment " + std::to_string(header.segment_id) + " (" + SegmentFiles::name(header.file_number) +
+                       " in " + disk_->path() + "): what was flushed there cannot be told, so the volume is not opened");
+  };
+  // LSNs run on from segment to segment.
+  if (header.base_lsn > *expected && *expected <= durable) return lost("a segment with durable entries is missing before the first slot");
+  *expected = header.base_lsn + header.slots;
   std::vector<std::byte> block(block_size_);
-  uint64_t expected = checkpoint + 1;
-  for (const ReplaySegment& segment : segments) {
-    const RawSegmentHeader& header = segment.header;
-    const auto damage = [&](const char* kind, uint32_t slot, uint64_t at, uint64_t block_number, const char* detail) {
-      recovery_.damaged_entries++;
-      damage_.add({.kind = kind,
-                   .file = SegmentFiles::name(header.file_number),
-                   .file_offset_bytes = at,
-                   .volume_offset_bytes = block_number == UINT64_MAX ? UINT64_MAX : block_number << block_shift_,
-                   .segment = header.segment_id,
-                   .slot = slot,
-                   .detail = detail});
+  for (uint32_t slot = 0; slot < header.slots; slot++) {
+    const uint64_t lsn = header.base_lsn + slot;
+    if (lsn <= superblock_.checkpoint_lsn) continue;
+    const uint64_t at = payload_at_ + (uint64_t{slot} << block_shift_);
+    bool have_payload = false;
+    const auto payload_matches = [&](const Entry& entry) {
+      if (!have_payload && segment.file->read(at, block.data(), block_size_) != 0) return false;
+      have_payload = true;
+      return entry.tag == block_tag(block.data(), block_size_, header.salt, slot, entry.block);
     };
-    // LSNs run on from segment to segment: a jump below the durable LSN is a lost segment.
-    if (header.base_lsn > expected && expected <= durable) {
-      damage("segment header", 0, 0, UINT64_MAX, "a segment before this one, with durable entries, is missing");
+    auto entry = decode_entry(segment.entries[slot], header.salt, slot);
+    if (!entry.has_value() || entry->lsn != lsn) {
+      if (lsn > durable) continue;  // never acknowledged, or torn
+      entry = repair_entry(segment.entries[slot], header.salt, slot, lsn, payload_matches);
+      if (!entry.has_value()) return lost("a durable summary entry, slot " + std::to_string(slot) + ", is damaged beyond repair");
+      note_replay_damage(segment, slot, "summary", "a durable entry failed its check; one byte was wrong and was put right");
+      segment.entries[slot] = encode_entry(*entry, header.salt, slot);
+      segment.repaired.push_back(slot);
     }
-    expected = header.base_lsn + header.slots;
-    for (uint32_t slot = 0; slot < header.slots; slot++) {
-      const uint64_t lsn = header.base_lsn + slot;
-      if (lsn <= checkpoint) continue;
-      const auto entry = decode_entry(segment.entries[slot], header.salt, slot);
-      if (!entry.has_value() || entry->lsn != lsn || (entry->flags == kEntryData && entry->block >= blocks_)) {
-        if (lsn <= durable) {
-          damage("summary", slot, kSummaryOffset + uint64_t{slot} * sizeof(RawEntry), UINT64_MAX,
-                 "an entry that was durable fails its check");
-        }
+    if (entry->flags == kEntryData) {
+      // Below the durable LSN the payload is as safe as any, and verified when it is read.
+      if (lsn > durable && (entry->block >= blocks_ || !payload_matches(*entry))) {
+        recovery_.torn_entries++;
         continue;
       }
-      const bool record = entry->flags == kEntryRecord;
-      const uint64_t at = payload_at_ + (uint64_t{slot} << block_shift_);
-      // Below the durable LSN the payload is as safe as any, and verified when it is read.
-      if (record || lsn > durable) {
-        const int error = segment.file->read(at, block.data(), block_size_);
-        if (error != 0 || !(entry->tag == block_tag(block.data(), block_size_, header.salt, slot, entry->block))) {
-          if (lsn > durable) {
-            recovery_.torn_entries++;
-          } else {
-            damage("payload", slot, at, UINT64_MAX, "a discard record does not match its tag");
-          }
-          continue;
-        }
+      if (entry->block >= blocks_) return lost("slot " + std::to_string(slot) + " names a block beyond the volume's end");
+      delta_.publish(entry->block, 1, Location(header.segment_id, slot));
+    } else {
+      if (!payload_matches(*entry) || apply_record(block.data(), Location(header.segment_id, slot, true)) != 0) {
+        if (lsn <= durable) return lost("a durable discard record, slot " + std::to_string(slot) + ", is damaged");
+        recovery_.torn_entries++;
+        continue;
       }
-      if (record) {
-        if (apply_record(block.data(), Location(header.segment_id, slot, true)) != 0) {
-          damage("payload", slot, at, UINT64_MAX, "a discard record makes no sense");
-          continue;
-        }
-      } else {
-        delta_.publish(entry->block, 1, Location(header.segment_id, slot));
-      }
-      recovery_.replayed_entries++;
     }
+    recovery_.replayed_entries++;
   }
-  journal_.start(next_lsn, next_segment_id);
   return {};
 }
 

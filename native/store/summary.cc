@@ -56,6 +56,19 @@ std::optional<Entry> decode_entry(const RawEntry& raw, const Salt& salt, uint32_
   return entry;
 }
 
+std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot, uint64_t lsn,
+                                  const std::function<bool(const Entry&)>& confirm) {
+  for (size_t at = 0; at < sizeof raw; at++) {
+    for (unsigned mask = 1; mask < 256; mask++) {
+      RawEntry candidate = raw;
+      reinterpret_cast<uint8_t*>(&candidate)[at] ^= static_cast<uint8_t>(mask);
+      const std::optional<Entry> entry = decode_entry(candidate, salt, slot);
+      if (entry.has_value() && entry->lsn == lsn && confirm(*entry)) return entry;
+    }
+  }
+  return {};
+}
+
 Hash128 hash128(const void* bytes, size_t length) {
   const XXH128_hash_t hash = XXH3_128bits(bytes, length);
   return {hash.low64, hash.high64};

@@ -1,6 +1,7 @@
 // Summary entries: encoding, checks, and the tag of a block.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <optional>
 
 #include "format.h"
@@ -26,6 +27,11 @@ Hash128 block_tag(const std::byte* block, size_t length, const Salt& salt, uint3
 RawEntry encode_entry(const Entry& entry, const Salt& salt, uint32_t slot);
 // Nothing if the check fails: never written, torn, or of an earlier life of the file.
 std::optional<Entry> decode_entry(const RawEntry& raw, const Salt& salt, uint32_t slot);
+
+// Undoes damage to a single byte of an entry of that LSN: calls `confirm` with each candidate that passes its check, until
+// one is confirmed (by its payload). Nothing if none is.
+std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot, uint64_t lsn,
+                                  const std::function<bool(const Entry&)>& confirm);
 
 // The distance from an LSN back to the durable LSN, in 8 bits, rounded up (so the durable LSN is rounded down).
 uint8_t encode_distance(uint64_t distance);

@@ -130,10 +130,13 @@ class VolumeStore final : public Store {
     RawSegmentHeader header;
     std::shared_ptr<disk::File> file;
     std::vector<RawEntry> entries;
+    std::vector<uint32_t> repaired;  // slots whose entry is to be written again
   };
   Failure load_state();
   Failure find_replay_segments(std::vector<ReplaySegment>* segments);
   Failure replay(std::vector<ReplaySegment>& segments);
+  Failure replay_segment(ReplaySegment& segment, uint64_t durable, uint64_t* expected);
+  void note_replay_damage(const ReplaySegment& segment, uint32_t slot, const char* kind, std::string detail);
   int apply_record(const std::byte* block, Location location);
 
   std::unique_ptr<disk::Disk> disk_;

@@ -31,6 +31,7 @@ Edges& edges() {
 }  // namespace
 
 int VolumeStore::fail_stop(const char* doing, int error) noexcept {
+  journal_.fail();
   const std::lock_guard lock(reason_mutex_);
   if (!failed_.exchange(true)) failed_reason_ = std::string(doing) + " failed: " + std::strerror(error);
   return EIO;

@@ -201,6 +201,50 @@ TEST("a summary entry that rots is found and its block is not returned") {
   CHECK_EQ(damage.at(0).file_offset_bytes, 8192u + 32 * 5);
 }
 
+TEST("a byte that rots in the journal after the checkpoint is put right, and said") {
+  for (uint64_t byte = 0; byte < 32; byte++) {
+    StoreFixture f;
+    f.open_options_.checkpoint_bytes = 64 << 20;  // none but the one asked for
+    f.create();
+    f.open();
+    f.write(0, pattern(1 << 20, 1));
+    f.checkpoint();
+    f.write(0, pattern(1 << 20, 2), true);
+    f.write(1 << 20, pattern(4096, 3), true);  // records that what stands before it is durable
+    f.kill();
+    // The second segment: the checkpoint was at the end of the first.
+    f.storage.flip("segment-00000001", 8192 + 32 * 7 + byte, 0x24);
+    f.open();
+    CHECK(f.read(0, 1 << 20) == pattern(1 << 20, 2));
+    const auto damage = f.store().damage();
+    CHECK_EQ(damage.size(), 1u);
+    CHECK_EQ(damage.at(0).kind, "summary");
+    CHECK_EQ(damage.at(0).file_offset_bytes, 8192u + 32 * 7);
+    f.reopen();
+    CHECK(f.read(0, 1 << 20) == pattern(1 << 20, 2));
+    CHECK_EQ(f.store().damage().size(), 0u);
+  }
+}
+
+TEST("an entry of the journal that is lost is never covered by the value before it") {
+  StoreFixture f;
+  f.open_options_.checkpoint_bytes = 64 << 20;
+  f.create();
+  f.open();
+  f.write(0, pattern(1 << 20, 1));
+  f.checkpoint();
+  f.write(0, pattern(1 << 20, 2), true);
+  f.write(1 << 20, pattern(4096, 3), true);
+  f.kill();
+  f.storage.flip("segment-00000001", 8192 + 32 * 7, 1);
+  f.storage.flip("segment-00000001", 8192 + 32 * 7 + 9, 1);
+  const uint64_t writes = f.storage.writes();
+  const store::Failure failed = f.try_open();
+  CHECK_EQ(failed.code, "STORE_DAMAGED");
+  CHECK(failed.detail.find("slot 7") != std::string::npos);
+  CHECK_EQ(f.storage.writes(), writes);
+}
+
 TEST("every page of the map that rots is found; the store opens or says why not") {
   StoreFixture f;
   f.create();
