@@ -143,7 +143,7 @@ int VolumeStore::write_extent(const Extent& extent, uint64_t block, const std::b
   const uint64_t bytes = uint64_t{extent.count} << block_shift_;
   const uint64_t dirty = segment.unwritten_back.fetch_add(bytes, std::memory_order_relaxed) + bytes;
   if (dirty >= kWritebackBytes && segment.unwritten_back.exchange(0, std::memory_order_relaxed) >= kWritebackBytes) {
-    segment.file->start_writeback(0, at + bytes);
+    segment.file->start_writeback(payload_at_, at + bytes - payload_at_);  // not the mapped summary: a flush does that
   }
   return 0;
 }

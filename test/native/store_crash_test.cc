@@ -212,8 +212,8 @@ TEST("a byte that rots in the journal after the checkpoint is put right, and sai
     f.write(0, pattern(1 << 20, 2), true);
     f.write(1 << 20, pattern(4096, 3), true);  // records that what stands before it is durable
     f.kill();
-    // The second segment: the checkpoint was at the end of the first.
-    f.storage.flip("segment-00000001", 8192 + 32 * 7 + byte, 0x24);
+    // File 0 is the reserve, 1 was full at the checkpoint, 2 came after it.
+    f.storage.flip("segment-00000002", 8192 + 32 * 7 + byte, 0x24);
     f.open();
     CHECK(f.read(0, 1 << 20) == pattern(1 << 20, 2));
     const auto damage = f.store().damage();
@@ -236,8 +236,8 @@ TEST("an entry of the journal that is lost is never covered by the value before 
   f.write(0, pattern(1 << 20, 2), true);
   f.write(1 << 20, pattern(4096, 3), true);
   f.kill();
-  f.storage.flip("segment-00000001", 8192 + 32 * 7, 1);
-  f.storage.flip("segment-00000001", 8192 + 32 * 7 + 9, 1);
+  f.storage.flip("segment-00000002", 8192 + 32 * 7, 1);
+  f.storage.flip("segment-00000002", 8192 + 32 * 7 + 9, 1);
   const uint64_t writes = f.storage.writes();
   const store::Failure failed = f.try_open();
   CHECK_EQ(failed.code, "STORE_DAMAGED");
