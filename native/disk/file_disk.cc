@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -19,11 +20,9 @@ namespace {
 
 class FileOnDisk final : public File {
  public:
-  // `direct` is a second descriptor with O_DIRECT, or -1 where the file system has none.
-  FileOnDisk(int buffered, int direct) : buffered_(buffered), direct_(direct) {}
+  explicit FileOnDisk(int buffered) : buffered_(buffered) {}
   ~FileOnDisk() override {
     ::close(buffered_);
-    if (direct_ >= 0) ::close(direct_);
     FileOnDisk::end_small_writes();
   }
   FileOnDisk(const FileOnDisk&) = delete;
@@ -57,8 +56,13 @@ class FileOnDisk final : public File {
   }
 
   int write_direct(uint64_t offset, const void* from, size_t length) noexcept override {
-    if (direct_ < 0) return write(offset, from, length);
-    const int error = write_all(direct_, offset, from, length);
+    // A descriptor of its own, for the moment: few files are ever written like this.
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", buffered_);
+    const int direct = ::open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    if (direct < 0) return write(offset, from, length);
+    const int error = write_all(direct, offset, from, length);
+    ::close(direct);
     // A file system may refuse an alignment it does not like; the page cache takes anything.
     return error == EINVAL ? write(offset, from, length) : error;
   }
@@ -126,7 +130,6 @@ class FileOnDisk final : public File {
   }
 
   int buffered_;
-  int direct_;
   std::atomic<std::byte*> mapped_{nullptr};  // set after the two below
   uint64_t map_offset_ = 0;
   uint64_t map_length_ = 0;
@@ -145,11 +148,9 @@ class DirectoryDisk final : public Disk {
     if (buffered < 0) return errno;
     // Without this a random 4 KiB read drags its neighbourhood in; sequential front ends ask for 1 MiB at once.
     (void)::posix_fadvise(buffered, 0, 0, POSIX_FADV_RANDOM);
-    const int direct = ::openat(directory_, name.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
-    file->reset(new (std::nothrow) FileOnDisk(buffered, direct));
+    file->reset(new (std::nothrow) FileOnDisk(buffered));
     if (*file == nullptr) {
       ::close(buffered);
-      if (direct >= 0) ::close(direct);
       return ENOMEM;
     }
     return 0;

@@ -60,6 +60,7 @@ Failure VolumeStore::checkpoint_locked() {
   std::vector<DeltaEntry> stragglers;
   std::unordered_map<uint64_t, int64_t> live_change;
   Failure failed = build_checkpoint(frozen, &next, &root, &stragglers, &live_change);
+  checkpoint_blocked_ = static_cast<bool>(failed);
   if (failed) {
     map_file_.rolled_back();
     files_.rolled_back();
@@ -265,6 +266,7 @@ void VolumeStore::set_root(const TreeRoot& root) {
 void VolumeStore::wait_for_room() noexcept {
   operations_seen_.fetch_add(1, std::memory_order_relaxed);
   const auto log_bytes = [this] { return (journal_.issued_lsn() - checkpoint_lsn_.load(std::memory_order_relaxed)) << block_shift_; };
+  if (checkpoint_blocked_) return;  // no space for one: the journal goes on until it has none either
   if (log_bytes() < checkpoint_bytes_ && delta_.active_entries() < kDeltaEntries) {
     // The first write after a rest wakes the background, which then watches over the idle time.
     if (!watching_.load(std::memory_order_relaxed) && !watching_.exchange(true)) {
@@ -285,7 +287,7 @@ void VolumeStore::wait_for_room() noexcept {
     wake_.notify_one();
   }
   // Bounded: a checkpoint that cannot be made (no space, failed disk) must not hang writers; they find out themselves.
-  for (int tries = 0; tries < 20 && full() && !stopping_ && !failed_; tries++) {
+  for (int tries = 0; tries < 20 && full() && !stopping_ && !failed_ && !checkpoint_blocked_; tries++) {
     kicked_ = true;
     wake_.notify_one();
     room_.wait_for(lock, std::chrono::milliseconds(500));

@@ -53,7 +53,7 @@ int SegmentFiles::open(uint32_t number, std::shared_ptr<disk::File>* file) {
 namespace {
 
 int write_zeros(disk::File& file, uint64_t length) {
-  constexpr size_t chunk = 256 << 10;
+  constexpr size_t chunk = 4 << 20;
   alignas(4096) static const std::byte zeros[chunk] = {};
   for (uint64_t at = 0; at < length; at += chunk) {
     if (const int error = file.write_direct(at, zeros, std::min<uint64_t>(chunk, length - at))) return error;

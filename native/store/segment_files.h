@@ -66,7 +66,7 @@ class SegmentFiles {
   std::atomic<uint32_t> next_number_{1};
   std::vector<uint32_t> pending_, freed_now_;  // of the checkpoint thread
   size_t freed_mark_ = 0;
-  static constexpr size_t kOpenMax = 192;
+  static constexpr size_t kOpenMax = 64;
 };
 
 }  // namespace galleonfs::store

@@ -175,6 +175,7 @@ class VolumeStore final : public Store {
 
   std::atomic<bool> failed_{false};
   std::atomic<bool> closed_{false};
+  std::atomic<bool> checkpoint_blocked_{false};  // the last one failed for want of space
   mutable std::mutex reason_mutex_;
   std::string failed_reason_;
 
