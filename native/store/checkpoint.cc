@@ -250,6 +250,7 @@ int VolumeStore::persist_table(const Frozen& frozen, const std::unordered_map<ui
 void VolumeStore::seal_views(const Frozen& frozen) {
   for (const SegmentView* view : table_.views()) {
     if (view->open == nullptr || view->id >= frozen.next_segment_id || view->id == frozen.active_segment_id) continue;
+    files_.filled(view->file_number);
     auto sealed = std::make_unique<SegmentView>(*view);
     sealed->open.reset();
     table_.put(std::move(sealed));
@@ -357,6 +358,12 @@ bool VolumeStore::maintain(bool idle) {
   while (changed && files_.free_count() < 3 && files_.prepare(3, !streaming) == 0) {
   }
   const bool collected = epochs_.collect();
+  // Whoever flushes will flush again: a flush into extents never written to has to journal their conversion.
+  const uint64_t flushes = flush_meter_.read().operations;
+  if (idle && flushes != flushes_seen_) {
+    flushes_seen_ = flushes;
+    (void)files_.write_ahead(2);
+  }
   idle_rounds_ = idle ? idle_rounds_ + 1 : 0;
   const bool resting = idle_rounds_ >= kCompactIdleRounds;
   const double factor = resting ? kIdleSpaceFactor : kBusySpaceFactor;

@@ -159,7 +159,11 @@ int VolumeStore::compact_segments(const std::vector<const SegmentView*>& victims
       *rewritten_bytes += block_size_;
     }
   }
-  if (error == 0) error = file->write(kSummaryOffset, summary.data(), summary.size() * sizeof(RawEntry));
+  // Page by page, for small folios: the file will be a log segment again (see Journal::open_segment).
+  for (size_t at = 0; at < summary.size() && error == 0; at += kEntriesPerPage) {
+    const size_t n = std::min<size_t>(kEntriesPerPage, summary.size() - at);
+    error = file->write(kSummaryOffset + at * sizeof(RawEntry), &summary[at], n * sizeof(RawEntry));
+  }
   if (error == 0) error = file->sync();
   std::vector<PagePointer> indexes(parts.size());
   for (size_t i = 0; i < parts.size() && error == 0; i++) {

@@ -77,6 +77,38 @@ int SegmentFiles::create(uint32_t number, bool written, std::shared_ptr<disk::Fi
     return error;
   }
   *file = std::move(created);
+  if (!written) {
+    const std::lock_guard lock(mutex_);
+    unwritten_.insert(number);
+  }
+  return 0;
+}
+
+void SegmentFiles::filled(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  unwritten_.erase(number);
+}
+
+int SegmentFiles::write_ahead(size_t files) {
+  for (size_t i = 0; i < files; i++) {
+    uint32_t number = 0;
+    {
+      // Out of the list while it is written: take() hands out from the back.
+      const std::lock_guard lock(mutex_);
+      if (free_.size() <= i) return 0;
+      number = free_[free_.size() - 1 - i];
+      if (!unwritten_.contains(number)) continue;
+      std::erase(free_, number);
+    }
+    std::shared_ptr<disk::File> file;
+    int error = open(number, &file);
+    if (error == 0) error = write_zeros(*file, file_bytes_);
+    if (error == 0) error = file->sync();
+    const std::lock_guard lock(mutex_);
+    if (error == 0) unwritten_.erase(number);
+    free_.push_back(number);
+    if (error != 0) return error;
+  }
   return 0;
 }
 
@@ -119,6 +151,7 @@ void SegmentFiles::trim(size_t keep) {
       number = free_.front();
       free_.erase(free_.begin());
       open_.erase(number);
+      unwritten_.erase(number);
     }
     (void)disk_.remove(name(number));
   }

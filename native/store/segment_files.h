@@ -8,6 +8,7 @@
 #include <mutex>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "../disk/disk.h"
@@ -35,6 +36,10 @@ class SegmentFiles {
   // Makes a free file ahead of need if fewer than `wanted` are free. `written`: filled with zeros, so that no fdatasync
   // of what is written there later has to journal the conversion of unwritten extents.
   int prepare(size_t wanted, bool written);
+  // Fills up to `files` of the free files that come next with zeros, where they are not written yet.
+  int write_ahead(size_t files);
+  // Every slot of the file has been written.
+  void filled(uint32_t number);
   // Deletes free files beyond `keep`.
   void trim(size_t keep);
 
@@ -56,13 +61,14 @@ class SegmentFiles {
 
   disk::Disk& disk_;
   const uint64_t file_bytes_;
-  mutable std::mutex mutex_;  // guards free_, open_ and next_number_
+  mutable std::mutex mutex_;  // guards free_, open_ and unwritten_
   std::vector<uint32_t> free_;
   struct Cached {
     std::shared_ptr<disk::File> file;
     bool recent = false;
   };
   std::unordered_map<uint32_t, Cached> open_;
+  std::unordered_set<uint32_t> unwritten_;  // made by this process, with extents nobody has written to
   std::atomic<uint32_t> next_number_{1};
   std::vector<uint32_t> pending_, freed_now_;  // of the checkpoint thread
   size_t freed_mark_ = 0;

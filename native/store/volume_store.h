@@ -5,7 +5,7 @@
 //   ranges_             writers and discards of the same blocks
 //   Journal             commit mutex, then its mutex
 //   Delta shard, SegmentTable, SegmentFiles, PageCache shard   leaves: none is held while another is taken, but
-//                       SegmentTable and SegmentFiles under the Journal's mutex when a segment is opened
+//                       SegmentTable, SegmentFiles and the background mutex under the Journal's when a segment is opened
 // Readers hold only an epoch guard and, for moments, leaf locks.
 #pragma once
 #include <thread>
@@ -171,6 +171,7 @@ class VolumeStore final : public Store {
   std::atomic<uint64_t> checkpoints_{0}, compacted_bytes_{0};
   bool compacted_since_checkpoint_ = false;
   int idle_rounds_ = 0;
+  uint64_t flushes_seen_ = 0;
   uint64_t checkpoint_bytes_ = 0;  // log bytes that call for a checkpoint
 
   std::atomic<bool> failed_{false};
