@@ -2,6 +2,7 @@
 // durable; merge the delta into new map pages; write and sync pages and tables; write the older superblock; switch readers
 // over; give back what neither superblock reaches.
 #include <malloc.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -321,6 +322,7 @@ void VolumeStore::start_background() {
 }
 
 void VolumeStore::background() {
+  (void)::pthread_setname_np(::pthread_self(), "galleonfs-store");
   bool more = true;
   uint64_t seen = 0;
   for (;;) {
