@@ -31,8 +31,6 @@ class File {
   virtual void start_writeback(uint64_t offset, uint64_t length) noexcept = 0;
   // Makes the file at least `length` bytes long with its space allocated: later writes inside cannot meet ENOSPC.
   virtual int reserve(uint64_t length) noexcept = 0;
-  // Deallocates a range; it reads as zeros.
-  virtual int punch(uint64_t offset, uint64_t length) noexcept = 0;
   virtual int size(uint64_t* bytes) noexcept = 0;
 };
 
@@ -42,7 +40,6 @@ class Disk {
   // ENOENT if missing and not `create`. Created files are 0600; their name is durable after sync_directory().
   virtual int open(const std::string& name, bool create, std::unique_ptr<File>* file) noexcept = 0;
   virtual int remove(const std::string& name) noexcept = 0;
-  virtual int rename(const std::string& from, const std::string& to) noexcept = 0;
   virtual int list(std::vector<std::string>* names) noexcept = 0;
   virtual int sync_directory() noexcept = 0;
   // Takes the directory for this process until the Disk is destroyed; EBUSY if another has it.

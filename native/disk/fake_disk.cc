@@ -38,7 +38,6 @@ class FakeFile final : public File {
       return error;
     }
     data_->durable_before.clear();
-    data_->durable_size = data_->size;
     return 0;
   }
   void start_writeback(uint64_t, uint64_t) noexcept override {}
@@ -46,10 +45,6 @@ class FakeFile final : public File {
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::reserve, name_, 0, length)) return error;
     return storage_.resize(*data_, std::max(data_->size, length));
-  }
-  int punch(uint64_t offset, uint64_t length) noexcept override {
-    const std::vector<std::byte> zeros(length);
-    return write(offset, zeros.data(), length);
   }
   int size(uint64_t* bytes) noexcept override {
     const std::lock_guard lock(storage_.mutex_);
@@ -93,14 +88,6 @@ class FakeDisk final : public Disk {
     storage_.used_ -= found->second->size;
     if (found->second->name_durable) storage_.removed_[name] = found->second;
     storage_.files_.erase(found);
-    return 0;
-  }
-  int rename(const std::string& from, const std::string& to) noexcept override {
-    const std::lock_guard lock(storage_.mutex_);
-    const auto found = storage_.files_.find(from);
-    if (found == storage_.files_.end()) return ENOENT;
-    storage_.files_[to] = found->second;
-    storage_.files_.erase(from);
     return 0;
   }
   int list(std::vector<std::string>* names) noexcept override {
@@ -208,7 +195,6 @@ void FakeStorage::cut_power(uint64_t seed) {
     const bool vanishes = !data.name_durable && random() % 2 == 0;
     if (vanishes) used_ -= data.size;
     data.name_durable = true;
-    data.durable_size = data.size;
     file = vanishes ? files_.erase(file) : std::next(file);
   }
   life_++;

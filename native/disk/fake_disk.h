@@ -52,7 +52,6 @@ class FakeStorage {
     std::unordered_map<uint64_t, Sector> sectors;             // as a reader sees it; missing: zeros
     std::unordered_map<uint64_t, Sector> durable_before;      // what unsynced sectors held at the last sync
     uint64_t size = 0;
-    uint64_t durable_size = 0;
     bool name_durable = false;
   };
   int fault(uint64_t life, FakeOperation operation, const std::string& name, uint64_t offset, uint64_t length) const;

@@ -98,13 +98,6 @@ class FileOnDisk final : public File {
     return 0;
   }
 
-  int punch(uint64_t offset, uint64_t length) noexcept override {
-    return ::fallocate(buffered_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
-                       static_cast<off_t>(length)) == 0
-               ? 0
-               : errno;
-  }
-
   int size(uint64_t* bytes) noexcept override {
     struct stat status {};
     if (::fstat(buffered_, &status) != 0) return errno;
@@ -158,10 +151,6 @@ class DirectoryDisk final : public Disk {
 
   int remove(const std::string& name) noexcept override {
     return ::unlinkat(directory_, name.c_str(), 0) == 0 ? 0 : errno;
-  }
-
-  int rename(const std::string& from, const std::string& to) noexcept override {
-    return ::renameat(directory_, from.c_str(), directory_, to.c_str()) == 0 ? 0 : errno;
   }
 
   int list(std::vector<std::string>* names) noexcept override {

@@ -127,7 +127,7 @@ struct RawSuperblock {
 static_assert(sizeof(RawSuperblock) == kPageBytes);
 constexpr uint64_t kSuperblockMagic = 0x31304246534C4147;  // "GALSFB01"
 
-// Segment table record, 80 bytes; a chain of them, then free and pending file numbers (see segment_table.h).
+// Segment table record, 80 bytes; a chain of them, then pending file numbers (see segment_table.h).
 struct RawSegmentRecord {
   uint64_t id = 0;
   uint32_t file_number = 0;

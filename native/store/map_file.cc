@@ -88,8 +88,6 @@ int MapFile::grow(uint64_t pages) {
   return 0;
 }
 
-int MapFile::reserve_free(uint64_t pages) { return free_ >= pages ? 0 : grow(pages - free_); }
-
 int MapFile::allocate(uint64_t* page) {
   std::erase_if(awaiting_, [this](const std::shared_ptr<Batch>& batch) {
     if (!batch->ready.load(std::memory_order_acquire)) return false;

@@ -72,10 +72,7 @@ class MapFile {
   // The checkpoint failed before its superblock: what it allocated is free again.
   void rolled_back();
 
-  // Ensures this many free pages; ENOSPC if the file cannot grow.
-  int reserve_free(uint64_t pages);
   uint64_t pages() const { return pages_.load(std::memory_order_relaxed); }
-  uint64_t free_pages() const { return free_.load(std::memory_order_relaxed); }
 
  private:
   bool used(uint64_t page) const { return (used_[page / 64] >> page % 64 & 1) != 0; }
@@ -102,7 +99,7 @@ class MapFile {
   uint64_t cache_file_;
   std::vector<uint64_t> used_;
   std::atomic<uint64_t> pages_{0};
-  std::atomic<uint64_t> free_{0};
+  uint64_t free_ = 0;
   uint64_t cursor_ = 1;
   std::vector<uint64_t> pending_, freed_now_, allocated_now_;
   size_t allocated_mark_ = 0, freed_mark_ = 0;

@@ -176,24 +176,4 @@ void MapTree::drop_subtree(const Subtree& tree, const Merge& merge) {
   file_.free_page(tree.pointer.page);
 }
 
-int MapTree::for_each_location(const TreeRoot& root, const std::function<void(uint64_t, Location)>& visit) const {
-  visit_subtree({root.pointer, root.height, 0}, visit);
-  return 0;
-}
-
-void MapTree::visit_subtree(const Subtree& tree, const std::function<void(uint64_t, Location)>& visit) const {
-  if (!tree.pointer) return;
-  Page page;
-  if (read(tree, &page) != 0) return;
-  const uint64_t step = tree.level == 0 ? 0 : 1ULL << kNodeShift * (tree.level - 1);
-  for (uint32_t i = 0; tree.level > 0 && i < kNodeEntries; i++) {
-    visit_subtree({page.as<PagePointer>()[i], tree.level - 1, tree.first_leaf + i * step}, visit);
-  }
-  for (uint32_t i = 0; tree.level == 0 && i < kLeafEntries; i++) {
-    if (const Location location = leaf_location(page, i); location.raw() != 0) {
-      visit((tree.first_leaf << kLeafShift) + i, location);
-    }
-  }
-}
-
 }  // namespace galleonfs::store

@@ -38,9 +38,6 @@ class MapTree {
   // Builds the tree with the merge applied. 0, EIO of writing, or ENOSPC: then `result` is not to be used.
   int merge(const TreeRoot& root, const Merge& merge, TreeRoot* result);
 
-  // Visits every page of the tree, leaves last; stops at nothing (damage is logged, its subtree skipped).
-  int for_each_location(const TreeRoot& root, const std::function<void(uint64_t block, Location)>& visit) const;
-
  private:
   struct Subtree {
     PagePointer pointer;
@@ -53,7 +50,6 @@ class MapTree {
   int merge_node(const Subtree& tree, const Merge& merge, std::span<const DeltaEntry> entries, PagePointer* result);
   void drop_subtree(const Subtree& tree, const Merge& merge);
   int next_leaf_in(const Subtree& tree, uint64_t leaf, uint64_t* found) const noexcept;
-  void visit_subtree(const Subtree& tree, const std::function<void(uint64_t, Location)>& visit) const;
   int read(const Subtree& tree, Page* page) const noexcept;
 
   MapFile& file_;

@@ -63,7 +63,6 @@ class PageCache {
   // Copies the page in, replacing what was there. May be refused when every frame is pinned: the cache is a hint.
   void insert(PageKey key, const void* bytes);
   void erase(PageKey key);
-  size_t capacity_pages() const { return capacity_pages_; }
 
  private:
   struct KeyHash {

@@ -44,7 +44,7 @@ class SegmentTable {
   std::unordered_map<uint64_t, SegmentState> states_;
 };
 
-// The chain a checkpoint persists: u32 records, u32 pending files, u32 free files, u32 0; the records; the file numbers.
+// The chain a checkpoint persists: u32 records, u32 pending files, u64 0; the records; the file numbers.
 struct PersistedTable {
   std::vector<RawSegmentRecord> records;
   std::vector<uint32_t> pending_files;
