@@ -18,6 +18,7 @@ class FakeFile final : public File {
     return 0;
   }
   int write(uint64_t offset, const void* from, size_t length) noexcept override {
+    storage_.interlude(FakeOperation::write, name_, offset, length);
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::write, name_, offset, length)) return error;
     if (const int error = storage_.resize(*data_, std::max(data_->size, offset + length))) return error;
@@ -30,6 +31,7 @@ class FakeFile final : public File {
   void expect_small_writes(uint64_t, uint64_t) noexcept override {}
   void end_small_writes() noexcept override {}
   int sync() noexcept override {
+    storage_.interlude(FakeOperation::sync, name_, 0, 0);
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::sync, name_, 0, 0)) {
       if (life_ != storage_.life_) return error;
@@ -120,6 +122,11 @@ std::unique_ptr<Disk> FakeStorage::attach() { return std::make_unique<FakeDisk>(
 void FakeStorage::set_fault(Fault fault) {
   const std::lock_guard lock(mutex_);
   fault_ = std::move(fault);
+}
+
+void FakeStorage::set_interlude(Interlude interlude) {
+  const std::lock_guard lock(mutex_);
+  interlude_ = std::move(interlude);
 }
 
 void FakeStorage::kill() {

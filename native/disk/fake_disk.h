@@ -27,8 +27,12 @@ class FakeStorage {
   // Called before an operation; a non-zero errno makes it fail. `offset`/`length` as in the call.
   using Fault = std::function<int(FakeOperation, const std::string& name, uint64_t offset, uint64_t length)>;
 
+  // Called before an operation, which waits for it; may itself use the disk, as another writer would at that moment.
+  using Interlude = std::function<void(FakeOperation, const std::string& name, uint64_t offset, uint64_t length)>;
+
   std::unique_ptr<Disk> attach();
   void set_fault(Fault fault);
+  void set_interlude(Interlude interlude);
   // The process dies: what it wrote stays, whoever attached before reaches nothing any more.
   void kill();
   // The power goes: unsynced sectors become old or new at random.
@@ -54,6 +58,9 @@ class FakeStorage {
     uint64_t size = 0;
     bool name_durable = false;
   };
+  void interlude(FakeOperation operation, const std::string& name, uint64_t offset, uint64_t length) const {
+    if (interlude_) interlude_(operation, name, offset, length);
+  }
   int fault(uint64_t life, FakeOperation operation, const std::string& name, uint64_t offset, uint64_t length) const;
   void write(Data& data, uint64_t offset, const void* from, size_t length);
   void read(const Data& data, uint64_t offset, void* into, size_t length) const;
@@ -63,6 +70,7 @@ class FakeStorage {
   std::map<std::string, std::shared_ptr<Data>> files_;
   std::map<std::string, std::shared_ptr<Data>> removed_;  // since the last sync_directory()
   Fault fault_;
+  Interlude interlude_;
   uint64_t capacity_ = UINT64_MAX;
   uint64_t used_ = 0;
   uint64_t writes_ = 0;

@@ -61,7 +61,10 @@ constexpr uint64_t payload_offset(uint32_t slots) {
 
 // Segment header, the first 128 bytes of its page.
 //   0 8 magic   8 4 version   12 4 kind   16 16 volume id   32 8 segment id   40 4 file number   44 4 block size
-//   48 4 slots  56 8 base LSN (LSN of slot 0)   64 16 salt   120 8 check: XXH3-64 of bytes 0-119
+//   48 4 slots  56 8 base LSN (LSN of slot 0)   64 16 salt   80 8 opening LSN   120 8 check: XXH3-64 of bytes 0-119
+//
+// The opening LSN is the first LSN that could be issued by the opening of the store that made the segment. What an entry
+// says of the durable LSN holds for the LSNs of its own opening only: slots that earlier ones left void stay void.
 struct RawSegmentHeader {
   uint64_t magic = 0;
   uint32_t version = 0;
@@ -74,7 +77,8 @@ struct RawSegmentHeader {
   uint32_t reserved0 = 0;
   uint64_t base_lsn = 0;
   Salt salt;
-  std::array<uint8_t, 40> reserved1{};
+  uint64_t opening_lsn = 0;
+  std::array<uint8_t, 32> reserved1{};
   uint64_t check = 0;
 };
 static_assert(sizeof(RawSegmentHeader) == 128);

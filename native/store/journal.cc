@@ -11,11 +11,11 @@ Journal::Journal(SegmentFiles& files, const Identity& identity, std::function<vo
     : files_(files), identity_(identity), random_(std::move(random)), opened_(std::move(opened)) {}
 
 void Journal::start(uint64_t next_lsn, uint64_t next_segment_id) {
+  opening_lsn_ = next_lsn;
   next_lsn_ = next_lsn;
   next_segment_id_ = next_segment_id;
   issued_lsn_ = next_lsn - 1;
   durable_lsn_ = next_lsn - 1;
-  covered_ = next_lsn - 1;
 }
 
 int Journal::open_segment(bool reserve_too) {
@@ -37,6 +37,7 @@ int Journal::open_segment(bool reserve_too) {
                                                        .reserved0 = 0,
                                                        .base_lsn = segment->base_lsn,
                                                        .salt = segment->salt,
+                                                       .opening_lsn = opening_lsn_,
                                                        .reserved1 = {},
                                                        .check = 0});
   // The summary is cleared with it: stale entries would fail their checks anyway, but whole pages written are pages that
@@ -86,6 +87,7 @@ void Journal::finish(Operation& operation) {
   (operation.previous_ == nullptr ? first_ : operation.previous_->next_) = operation.next_;
   (operation.next_ == nullptr ? last_ : operation.next_->previous_) = operation.previous_;
   operation.in_flight_ = false;
+  finished_.fetch_add(1, std::memory_order_release);
   if (first_ == nullptr && freezing_) drained_.notify_all();
 }
 
@@ -99,7 +101,7 @@ void Journal::freeze(const std::function<void()>& frozen) {
 }
 
 int Journal::flush() {
-  const uint64_t target = issued_lsn();
+  const uint64_t target = finished_.load(std::memory_order_acquire);
   if (covered_.load(std::memory_order_acquire) >= target) return failed_ ? EIO : 0;
   std::unique_lock lock(commit_mutex_);
   for (;;) {
@@ -131,7 +133,7 @@ int Journal::sync_all(uint64_t* covered, uint64_t* durable) {
   std::vector<std::shared_ptr<OpenSegment>> files;
   {
     const std::lock_guard lock(mutex_);
-    *covered = next_lsn_ - 1;
+    *covered = finished_.load(std::memory_order_relaxed);
     *durable = first_ == nullptr ? next_lsn_ - 1 : first_->first_lsn_ - 1;
     files = unsynced_;
   }

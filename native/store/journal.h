@@ -85,12 +85,15 @@ class Journal {
   Operation* last_ = nullptr;
   std::shared_ptr<OpenSegment> active_;
   std::vector<std::shared_ptr<OpenSegment>> unsynced_;  // active, and full ones not synced since they became full
+  uint64_t opening_lsn_ = 1;  // the first LSN since start()
   uint64_t next_lsn_ = 1;
   uint64_t next_segment_id_ = 1;
 
   std::mutex commit_mutex_;  // guards covered_, syncing_, failed_; taken before mutex_
   std::condition_variable committed_;
-  std::atomic<uint64_t> covered_{0};  // writes acknowledged up to this LSN are durable
+  // Counted in operations, not LSNs: one in flight during a sync may have an LSN below others that finished before it.
+  std::atomic<uint64_t> finished_{0};  // changed under mutex_
+  std::atomic<uint64_t> covered_{0};   // so many of the finished ones are durable
   bool syncing_ = false;
   std::atomic<bool> failed_{false};
 

@@ -13,7 +13,7 @@ namespace {
 bool read_header(disk::File& file, RawSegmentHeader* header) {
   for (const uint64_t copy : {0, 1}) {
     if (file.read(copy * kPageBytes, header, sizeof *header) == 0 && valid_segment_header(*header) &&
-        header->base_lsn <= kLsnMax && header->segment_id <= kSegmentIdMax) {
+        header->base_lsn <= kLsnMax && header->opening_lsn <= header->base_lsn && header->segment_id <= kSegmentIdMax) {
       return true;
     }
   }
@@ -142,8 +142,6 @@ Failure VolumeStore::find_replay_segments(std::vector<ReplaySegment>* segments) 
 }
 
 Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
-  const uint64_t checkpoint = superblock_.checkpoint_lsn;
-  uint64_t durable = checkpoint;
   uint64_t next_lsn = superblock_.next_lsn;
   uint64_t next_segment_id = superblock_.next_segment_id;
   for (ReplaySegment& segment : segments) {
@@ -154,10 +152,6 @@ Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
     if (const int error = segment.file->read(kSummaryOffset, segment.entries.data(), header.slots * sizeof(RawEntry))) {
       return failure(error, "STORE_IO", "reading the summary of segment " + std::to_string(header.segment_id) + " in " +
                                             disk_->path() + ": " + std::strerror(error));
-    }
-    for (uint32_t slot = 0; slot < header.slots; slot++) {
-      if (header.base_lsn + slot <= checkpoint) continue;
-      if (const auto entry = decode_entry(segment.entries[slot], header.salt, slot)) durable = std::max(durable, entry->durable_lsn);
     }
     if (table_.find(header.segment_id) == nullptr) {
       auto view = std::make_unique<SegmentView>();
@@ -170,14 +164,50 @@ Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
       table_.states()[header.segment_id] = {};
     }
   }
-  uint64_t expected = checkpoint + 1;
+  const DurableLsns durable = durable_lsns(segments);
+  const ReplaySegment* previous = nullptr;
   for (ReplaySegment& segment : segments) {
-    if (Failure failed = replay_segment(segment, durable, &expected)) return failed;
+    if (Failure failed = check_no_gap(previous, segment, durable)) return failed;
+    if (Failure failed = replay_segment(segment, durable.at(segment.header.opening_lsn))) return failed;
     table_.states()[segment.header.segment_id].summary_hash =
         hash64(segment.entries.data(), segment.entries.size() * sizeof(RawEntry));
+    previous = &segment;
   }
   journal_.start(next_lsn, next_segment_id);
   return {};
+}
+
+VolumeStore::DurableLsns VolumeStore::durable_lsns(const std::vector<ReplaySegment>& segments) const {
+  DurableLsns durable;
+  for (const ReplaySegment& segment : segments) {
+    const RawSegmentHeader& header = segment.header;
+    uint64_t& highest = durable.try_emplace(header.opening_lsn, superblock_.checkpoint_lsn).first->second;
+    for (uint32_t slot = 0; slot < header.slots; slot++) {
+      if (header.base_lsn + slot <= superblock_.checkpoint_lsn) continue;
+      if (const auto entry = decode_entry(segment.entries[slot], header.salt, slot)) highest = std::max(highest, entry->durable_lsn);
+    }
+  }
+  return durable;
+}
+
+// LSNs run on from segment to segment, but an opening that ended in a crash may have issued some of which nothing is left.
+Failure VolumeStore::check_no_gap(const ReplaySegment* previous, const ReplaySegment& segment,
+                                  const DurableLsns& durable) const {
+  const RawSegmentHeader& header = segment.header;
+  const uint64_t expected = previous == nullptr ? superblock_.checkpoint_lsn + 1
+                                                : previous->header.base_lsn + previous->header.slots;
+  const bool earlier = previous != nullptr && expected < std::min(header.opening_lsn, header.base_lsn) &&
+                       expected <= durable.at(previous->header.opening_lsn);
+  const uint64_t own = std::max(expected, header.opening_lsn);
+  if (!earlier && (own >= header.base_lsn || own > durable.at(header.opening_lsn))) return {};
+  return durable_lost(segment, "a segment with durable entries is missing before the first slot");
+}
+
+Failure VolumeStore::durable_lost(const ReplaySegment& segment, const std::string& what) const {
+  return failure(EIO, "STORE_DAMAGED",
+                 what + ", in segment " + std::to_string(segment.header.segment_id) + " (" +
+                     SegmentFiles::name(segment.header.file_number) + " in " + disk_->path() +
+                     "): what was flushed there cannot be told, so the volume is not opened");
 }
 
 void VolumeStore::note_replay_damage(const ReplaySegment& segment, uint32_t slot, const char* kind, std::string detail) {
@@ -193,16 +223,9 @@ void VolumeStore::note_replay_damage(const ReplaySegment& segment, uint32_t slot
 
 // A durable entry that is lost would leave its block, we cannot tell which, at an older value: rather than return that as
 // data, the store is not opened. Damage to a single byte is undone, which the payload's tag confirms.
-Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable, uint64_t* expected) {
+Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable) {
   const RawSegmentHeader& header = segment.header;
-  const auto lost = [&](const std::string& what) {
-    return failure(EIO, "STORE_DAMAGED",
-                   what + ", in segment " + std::to_string(header.segment_id) + " (" + SegmentFiles::name(header.file_number) +
-                       " in " + disk_->path() + "): what was flushed there cannot be told, so the volume is not opened");
-  };
-  // LSNs run on from segment to segment.
-  if (header.base_lsn > *expected && *expected <= durable) return lost("a segment with durable entries is missing before the first slot");
-  *expected = header.base_lsn + header.slots;
+  const auto lost = [&](const std::string& what) { return durable_lost(segment, what); };
   std::vector<std::byte> block(block_size_);
   for (uint32_t slot = 0; slot < header.slots; slot++) {
     const uint64_t lsn = header.base_lsn + slot;

@@ -8,6 +8,7 @@
 //                       SegmentTable, SegmentFiles and the background mutex under the Journal's when a segment is opened
 // Readers hold only an epoch guard and, for moments, leaf locks.
 #pragma once
+#include <map>
 #include <thread>
 
 #include "damage_log.h"
@@ -135,7 +136,12 @@ class VolumeStore final : public Store {
   Failure load_state();
   Failure find_replay_segments(std::vector<ReplaySegment>* segments);
   Failure replay(std::vector<ReplaySegment>& segments);
-  Failure replay_segment(ReplaySegment& segment, uint64_t durable, uint64_t* expected);
+  // The LSN up to which everything an opening (by its first LSN) issued was durable.
+  using DurableLsns = std::map<uint64_t, uint64_t>;
+  DurableLsns durable_lsns(const std::vector<ReplaySegment>& segments) const;
+  Failure check_no_gap(const ReplaySegment* previous, const ReplaySegment& segment, const DurableLsns& durable) const;
+  Failure replay_segment(ReplaySegment& segment, uint64_t durable);
+  Failure durable_lost(const ReplaySegment& segment, const std::string& what) const;
   void note_replay_damage(const ReplaySegment& segment, uint32_t slot, const char* kind, std::string detail);
   int apply_record(const std::byte* block, Location location);
 

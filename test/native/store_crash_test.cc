@@ -1,6 +1,7 @@
 // Random histories against a plain model, with kills and power cuts; and damage of every kind of page.
 // A failing history prints its seed: ./store_crash_test --no-fork, with GALLEONFS_SEED set, replays it.
 #include <set>
+#include <utility>
 
 #include "store_fixture.h"
 
@@ -156,6 +157,79 @@ void run_histories(uint64_t base, bool power) {
 TEST("random histories with kills lose nothing acknowledged") { run_histories(1000, false); }
 
 TEST("random histories with power cuts lose nothing flushed") { run_histories(500000, true); }
+
+TEST("slots that an earlier opening left void are not taken for damage") {
+  for (const bool clean : {true, false}) {
+    StoreFixture f;
+    f.open_options_.checkpoint_bytes = 64 << 20;  // none but the one asked for
+    f.create();
+    f.open();
+    f.write(0, pattern(4096, 1), true);
+    if (clean) {
+      f.close();
+    } else {
+      // Of what came after the checkpoint nothing survives: nothing to replay, nothing to checkpoint.
+      f.checkpoint();
+      f.write(4096, pattern(4096, 2));
+      f.storage.flip("segment-00000001", 8192 + 32);
+      f.kill();
+    }
+    f.open();
+    f.write(8192, pattern(4096, 3), true);
+    f.write(12288, pattern(4096, 4), true);
+    f.kill();
+    f.open();
+    CHECK(f.read(0, 4096) == pattern(4096, 1));
+    CHECK(f.read(8192, 4096) == pattern(4096, 3));
+    CHECK(f.read(12288, 4096) == pattern(4096, 4));
+    CHECK_EQ(f.store().damage().size(), 0u);
+  }
+}
+
+TEST("slots left void stay void where the recovery had no space to checkpoint") {
+  StoreFixture f;
+  f.create();
+  f.open();
+  f.write(0, pattern(4096, 1), true);
+  // Every checkpoint of the map needs pages; none can be had.
+  for (int life = 0; life < 3; life++) {
+    f.kill();
+    f.storage.set_fault([](disk::FakeOperation operation, const std::string& name, uint64_t, uint64_t) {
+      return operation == disk::FakeOperation::write && name == "map" ? ENOSPC : 0;
+    });
+    f.open();
+    f.write(4096, pattern(4096, static_cast<uint64_t>(life)), true);
+    f.write(8192, pattern(4096, static_cast<uint64_t>(life) + 10), true);
+  }
+  f.storage.set_fault({});
+  f.kill();
+  f.open();
+  CHECK(f.read(0, 4096) == pattern(4096, 1));
+  CHECK(f.read(4096, 4096) == pattern(4096, 2));
+  CHECK(f.read(8192, 4096) == pattern(4096, 12));
+  CHECK_EQ(f.store().damage().size(), 0u);
+}
+
+TEST("a write in flight while another is flushed needs a flush of its own") {
+  for (uint64_t seed = 0; seed < 16; seed++) {
+    StoreFixture f;
+    f.create();
+    f.open();
+    f.write(0, pattern(4096, 1), true);
+    bool inside = false;
+    f.storage.set_interlude([&](disk::FakeOperation operation, const std::string&, uint64_t offset, uint64_t) {
+      if (operation != disk::FakeOperation::write || offset < 65536 || std::exchange(inside, true)) return;
+      f.write(8192, pattern(4096, 3), true);
+    });
+    f.write(4096, pattern(4096, 2));
+    f.storage.set_interlude({});
+    CHECK_EQ(f.store().flush(), 0);
+    f.cut_power(seed);
+    f.open();
+    CHECK(f.read(4096, 4096) == pattern(4096, 2));
+    CHECK(f.read(8192, 4096) == pattern(4096, 3));
+  }
+}
 
 TEST("a payload that rots is never returned") {
   StoreFixture f;
