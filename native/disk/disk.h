@@ -17,6 +17,9 @@ class File {
   virtual ~File() = default;
   // Fills all of `into`; bytes beyond the end of the file read as zeros.
   virtual int read(uint64_t offset, void* into, size_t length) noexcept = 0;
+  // As read(), past the page cache: what is on the medium. After a failed sync() the cache may hold, as if it were clean,
+  // what never reached the disk; a later sync() then succeeds and proves nothing.
+  virtual int read_medium(uint64_t offset, void* into, size_t length) noexcept = 0;
   // Writes all of `from`, or fails.
   virtual int write(uint64_t offset, const void* from, size_t length) noexcept = 0;
   // As write(), past the page cache where the backend can; offset, address and length must be 4 KiB aligned.

@@ -17,10 +17,21 @@ class FakeFile final : public File {
     storage_.read(*data_, offset, into, length);
     return 0;
   }
+  int read_medium(uint64_t offset, void* into, size_t length) noexcept override {
+    const std::lock_guard lock(storage_.mutex_);
+    if (const int error = storage_.fault(life_, FakeOperation::read, name_, offset, length)) return error;
+    // As O_DIRECT does, which writes back what is dirty and drops the rest from the cache.
+    for (const auto& [sector, medium] : data_->falsely_clean) data_->sectors[sector] = medium;
+    data_->falsely_clean.clear();
+    storage_.read(*data_, offset, into, length);
+    return 0;
+  }
   int write(uint64_t offset, const void* from, size_t length) noexcept override {
     storage_.interlude(FakeOperation::write, name_, offset, length);
     const std::lock_guard lock(storage_.mutex_);
-    if (const int error = storage_.fault(life_, FakeOperation::write, name_, offset, length)) return error;
+    if (const int outcome = storage_.fault(life_, FakeOperation::write, name_, offset, length)) {
+      return storage_.faulty_write(*data_, outcome, offset, from, length);
+    }
     if (const int error = storage_.resize(*data_, std::max(data_->size, offset + length))) return error;
     storage_.write(*data_, offset, from, length);
     return 0;
@@ -35,7 +46,7 @@ class FakeFile final : public File {
     const std::lock_guard lock(storage_.mutex_);
     if (const int error = storage_.fault(life_, FakeOperation::sync, name_, 0, 0)) {
       if (life_ != storage_.life_) return error;
-      for (const auto& [sector, before] : data_->durable_before) data_->sectors[sector] = before;
+      data_->falsely_clean.merge(data_->durable_before);
       data_->durable_before.clear();
       return error;
     }
@@ -78,6 +89,8 @@ class FakeDisk final : public Disk {
       if (!create) return ENOENT;
       if (const int error = storage_.fault(life_, FakeOperation::create, name, 0, 0)) return error;
       found = storage_.files_.emplace(name, std::make_shared<FakeStorage::Data>()).first;
+    } else if (const int error = storage_.fault(life_, FakeOperation::open, name, 0, 0)) {
+      return error;
     }
     *file = std::make_unique<FakeFile>(storage_, name, found->second);
     return 0;
@@ -93,6 +106,10 @@ class FakeDisk final : public Disk {
     return 0;
   }
   int list(std::vector<std::string>* names) noexcept override {
+    {
+      const std::lock_guard lock(storage_.mutex_);
+      if (const int error = storage_.fault(life_, FakeOperation::list, "", 0, 0)) return error;
+    }
     *names = storage_.names();
     return 0;
   }
@@ -156,12 +173,29 @@ void FakeStorage::write(Data& data, uint64_t offset, const void* from, size_t le
     const size_t within = offset % kSector;
     const size_t n = std::min(length, kSector - within);
     Sector& bytes = data.sectors[sector];
-    data.durable_before.emplace(sector, bytes);
+    if (const auto medium = data.falsely_clean.extract(sector)) {
+      data.durable_before.emplace(sector, medium.mapped());
+    } else {
+      data.durable_before.emplace(sector, bytes);
+    }
     std::memcpy(bytes.data() + within, at, n);
     at += n;
     offset += n;
     length -= n;
   }
+}
+
+int FakeStorage::faulty_write(Data& data, int outcome, uint64_t offset, const void* from, size_t length) {
+  if (outcome > 0) return outcome;
+  if (outcome == kWriteLost) return 0;
+  if (outcome == kWriteMisdirected) {
+    if (offset + 4096 + length > data.size) return EIO;
+    write(data, offset + 4096, from, length);
+    return 0;
+  }
+  const size_t half = std::min<uint64_t>(length / 2, data.size > offset ? data.size - offset : 0);
+  write(data, offset, from, half);
+  return -256 - outcome;
 }
 
 void FakeStorage::read(const Data& data, uint64_t offset, void* into, size_t length) const {
@@ -199,6 +233,8 @@ void FakeStorage::cut_power(uint64_t seed) {
       if (keep == 0 || (keep != 3 && random() % 2 == 0)) data.sectors[sector] = before;
     }
     data.durable_before.clear();
+    for (const auto& [sector, medium] : data.falsely_clean) data.sectors[sector] = medium;
+    data.falsely_clean.clear();
     const bool vanishes = !data.name_durable && random() % 2 == 0;
     if (vanishes) used_ -= data.size;
     data.name_durable = true;

@@ -4,8 +4,9 @@
 //   power cut    of what was written since a file's last sync, each 512-byte sector is old or new, at random; a file
 //                created since the last sync_directory() may be missing, one removed since may be back
 //   kill         nothing is lost (the page cache outlives the process)
-//   faults       any call may be made to fail by `fault`; a failed sync loses what it should have made durable, and the
-//                next one succeeds, as Linux does
+//   faults       any call may be made to fail by `fault`; a failed sync loses what it should have made durable while
+//                readers go on seeing it, and the next one succeeds, as Linux does; a write may be cut short, lost or
+//                misdirected
 //   bit rot      flip()
 #pragma once
 #include <array>
@@ -19,12 +20,18 @@
 
 namespace galleonfs::disk {
 
-enum class FakeOperation { read, write, sync, reserve, create, remove, sync_directory };
+enum class FakeOperation { open, read, write, sync, reserve, create, remove, list, sync_directory };
+
+// What a fault makes of a write, other than a plain errno.
+constexpr int kWriteLost = -1;         // reported as done, and not done
+constexpr int kWriteMisdirected = -2;  // reported as done, and done 4 KiB further on
+// Half of it is done, then the error.
+constexpr int cut_short(int error) { return -256 - error; }
 
 // The medium: outlives the FakeDisk that a store owns.
 class FakeStorage {
  public:
-  // Called before an operation; a non-zero errno makes it fail. `offset`/`length` as in the call.
+  // Called before an operation; a non-zero errno makes it fail, and see above. `offset`/`length` as in the call.
   using Fault = std::function<int(FakeOperation, const std::string& name, uint64_t offset, uint64_t length)>;
 
   // Called before an operation, which waits for it; may itself use the disk, as another writer would at that moment.
@@ -55,6 +62,7 @@ class FakeStorage {
   struct Data {
     std::unordered_map<uint64_t, Sector> sectors;             // as a reader sees it; missing: zeros
     std::unordered_map<uint64_t, Sector> durable_before;      // what unsynced sectors held at the last sync
+    std::unordered_map<uint64_t, Sector> falsely_clean;       // what the medium holds where a sync failed
     uint64_t size = 0;
     bool name_durable = false;
   };
@@ -64,6 +72,7 @@ class FakeStorage {
   int fault(uint64_t life, FakeOperation operation, const std::string& name, uint64_t offset, uint64_t length) const;
   void write(Data& data, uint64_t offset, const void* from, size_t length);
   void read(const Data& data, uint64_t offset, void* into, size_t length) const;
+  int faulty_write(Data& data, int outcome, uint64_t offset, const void* from, size_t length);
   int resize(Data& data, uint64_t size);
 
   mutable std::mutex mutex_;  // guards all below

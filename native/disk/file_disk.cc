@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -29,22 +31,31 @@ class FileOnDisk final : public File {
   FileOnDisk& operator=(const FileOnDisk&) = delete;
 
   int read(uint64_t offset, void* into, size_t length) noexcept override {
-    auto* at = static_cast<char*>(into);
-    while (length > 0) {
-      const ssize_t n = ::pread(buffered_, at, length, static_cast<off_t>(offset));
-      if (n < 0) {
-        if (errno == EINTR) continue;
-        return errno;
-      }
-      if (n == 0) {
-        std::memset(at, 0, length);
-        return 0;
-      }
+    return read_all(buffered_, offset, into, length);
+  }
+
+  int read_medium(uint64_t offset, void* into, size_t length) noexcept override {
+    // Where the file system has no direct I/O (tmpfs), its page cache is the medium.
+    const int direct = open_direct();
+    if (direct < 0) return read(offset, into, length);
+    const std::unique_ptr<std::byte, void (*)(void*)> bounce(
+        static_cast<std::byte*>(std::aligned_alloc(kDirectAlign, kBounceBytes)), std::free);
+    int error = bounce == nullptr ? ENOMEM : 0;
+    auto* at = static_cast<std::byte*>(into);
+    while (length > 0 && error == 0) {
+      const uint64_t from = offset / kDirectAlign * kDirectAlign;
+      const uint64_t skip = offset - from;
+      const size_t n = std::min<uint64_t>(length, kBounceBytes - skip);
+      const size_t wanted = (skip + n + kDirectAlign - 1) / kDirectAlign * kDirectAlign;
+      error = read_all(direct, from, bounce.get(), wanted);
+      if (error != 0) break;
+      std::memcpy(at, bounce.get() + skip, n);
       at += n;
-      offset += static_cast<uint64_t>(n);
-      length -= static_cast<size_t>(n);
+      offset += n;
+      length -= n;
     }
-    return 0;
+    ::close(direct);
+    return error == EINVAL ? read(offset, at, length) : error;
   }
 
   int write(uint64_t offset, const void* from, size_t length) noexcept override {
@@ -56,10 +67,7 @@ class FileOnDisk final : public File {
   }
 
   int write_direct(uint64_t offset, const void* from, size_t length) noexcept override {
-    // A descriptor of its own, for the moment: few files are ever written like this.
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", buffered_);
-    const int direct = ::open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    const int direct = open_direct();
     if (direct < 0) return write(offset, from, length);
     const int error = write_all(direct, offset, from, length);
     ::close(direct);
@@ -106,6 +114,35 @@ class FileOnDisk final : public File {
   }
 
  private:
+  static constexpr size_t kDirectAlign = 4096;
+  static constexpr size_t kBounceBytes = 1 << 20;
+
+  // A descriptor of its own, for the moment: few files are ever reached like this.
+  int open_direct() const noexcept {
+    char path[32];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", buffered_);
+    return ::open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+  }
+
+  static int read_all(int descriptor, uint64_t offset, void* into, size_t length) noexcept {
+    auto* at = static_cast<char*>(into);
+    while (length > 0) {
+      const ssize_t n = ::pread(descriptor, at, length, static_cast<off_t>(offset));
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        return errno;
+      }
+      if (n == 0) {
+        std::memset(at, 0, length);
+        return 0;
+      }
+      at += n;
+      offset += static_cast<uint64_t>(n);
+      length -= static_cast<size_t>(n);
+    }
+    return 0;
+  }
+
   static int write_all(int descriptor, uint64_t offset, const void* from, size_t length) noexcept {
     const auto* at = static_cast<const char*>(from);
     while (length > 0) {

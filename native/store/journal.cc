@@ -48,7 +48,10 @@ int Journal::open_segment(bool reserve_too) {
   const uint64_t summary_end = kSummaryOffset + segment->slots * sizeof(RawEntry);
   for (uint64_t at = 0; at < summary_end; at += kPageBytes) {
     if (at == kSummaryOffset) std::memset(page, 0, sizeof page);
-    if (const int error = segment->file->write(at, page, sizeof page)) return error;
+    if (const int error = segment->file->write(at, page, sizeof page)) {
+      files_.give_back(segment->file_number);
+      return error;
+    }
   }
   segment->file->expect_small_writes(kSummaryOffset, segment->slots * sizeof(RawEntry));
   next_segment_id_++;

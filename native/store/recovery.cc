@@ -1,5 +1,8 @@
 // The way of a recovery: the newest superblock whose tables are whole; then every valid entry after its checkpoint, in LSN
-// order; then make durable what was found, and checkpoint it, before anything is served.
+// order, read from the medium once it is synced; then a checkpoint of what was found, before anything is served.
+//
+// The page cache is not believed: what only it holds (a killed process's last writes) is synced first, and what a failed
+// sync of an earlier life left in it, as if it were clean, is not on the disk.
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -20,6 +23,45 @@ bool read_header(disk::File& file, RawSegmentHeader* header) {
   return false;
 }
 
+constexpr uint64_t kWindowBytes = 1 << 20;
+
+// Payload blocks of a segment from the medium, a window at a time.
+class PayloadWindow {
+ public:
+  PayloadWindow(disk::File& file, uint64_t payload_at, uint32_t block_size, uint32_t slots)
+      : file_(file), payload_at_(payload_at), block_size_(block_size), slots_(slots) {}
+
+  // Null where it cannot be read.
+  const std::byte* block(uint32_t slot) {
+    const auto per_window = static_cast<uint32_t>(kWindowBytes / block_size_);
+    if (slot < first_ || slot >= first_ + count_) {
+      first_ = slot;
+      count_ = std::min(per_window, slots_ - slot);
+      bytes_.resize(uint64_t{count_} * block_size_);
+      if (!read(slot, count_)) {
+        // One bad sector must not hide its neighbours.
+        count_ = 1;
+        if (!read(slot, 1)) count_ = 0;
+      }
+      if (count_ == 0) return nullptr;
+    }
+    return bytes_.data() + uint64_t{slot - first_} * block_size_;
+  }
+
+ private:
+  bool read(uint32_t slot, uint32_t count) {
+    return file_.read_medium(payload_at_ + uint64_t{slot} * block_size_, bytes_.data(), uint64_t{count} * block_size_) == 0;
+  }
+
+  disk::File& file_;
+  const uint64_t payload_at_;
+  const uint32_t block_size_;
+  const uint32_t slots_;
+  uint32_t first_ = 0;
+  uint32_t count_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
 }  // namespace
 
 Failure VolumeStore::recover(int slot, bool heal) {
@@ -31,13 +73,13 @@ Failure VolumeStore::recover(int slot, bool heal) {
   if (Failure failed = find_replay_segments(&segments)) return failed;
   if (Failure failed = replay(segments)) return failed;
   if (!options_.read_only && (recovery_.replayed_entries > 0 || heal)) {
-    // What was only in the page cache of a killed process must not be served as if a later flush had covered it.
     for (const ReplaySegment& segment : segments) {
+      if (segment.repaired.empty()) continue;
       for (const uint32_t slot : segment.repaired) {
         (void)segment.file->write(kSummaryOffset + uint64_t{slot} * sizeof(RawEntry), &segment.entries[slot], sizeof(RawEntry));
       }
       if (const int error = segment.file->sync()) {
-        return failure(error, "STORE_IO", "fdatasync of the replayed journal in " + disk_->path() + ": " + std::strerror(error));
+        return failure(error, "STORE_IO", "fdatasync of repaired entries in " + disk_->path() + ": " + std::strerror(error));
       }
     }
     if (Failure failed = checkpoint_locked()) {
@@ -149,7 +191,10 @@ Failure VolumeStore::replay(std::vector<ReplaySegment>& segments) {
     next_segment_id = std::max(next_segment_id, header.segment_id + 1);
     next_lsn = std::max(next_lsn, header.base_lsn + header.slots);
     segment.entries.resize(header.slots);
-    if (const int error = segment.file->read(kSummaryOffset, segment.entries.data(), header.slots * sizeof(RawEntry))) {
+    if (const int error = segment.file->sync()) {
+      return failure(error, "STORE_IO", "fdatasync of the journal in " + disk_->path() + ": " + std::strerror(error));
+    }
+    if (const int error = segment.file->read_medium(kSummaryOffset, segment.entries.data(), header.slots * sizeof(RawEntry))) {
       return failure(error, "STORE_IO", "reading the summary of segment " + std::to_string(header.segment_id) + " in " +
                                             disk_->path() + ": " + std::strerror(error));
     }
@@ -226,17 +271,15 @@ void VolumeStore::note_replay_damage(const ReplaySegment& segment, uint32_t slot
 Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable) {
   const RawSegmentHeader& header = segment.header;
   const auto lost = [&](const std::string& what) { return durable_lost(segment, what); };
-  std::vector<std::byte> block(block_size_);
+  PayloadWindow window(*segment.file, payload_at_, block_size_, header.slots);
   for (uint32_t slot = 0; slot < header.slots; slot++) {
     const uint64_t lsn = header.base_lsn + slot;
     if (lsn <= superblock_.checkpoint_lsn) continue;
-    const uint64_t at = payload_at_ + (uint64_t{slot} << block_shift_);
-    bool have_payload = false;
     const auto payload_matches = [&](const Entry& entry) {
-      if (!have_payload && segment.file->read(at, block.data(), block_size_) != 0) return false;
-      have_payload = true;
-      return entry.tag == block_tag(block.data(), block_size_, header.salt, slot, entry.block);
+      const std::byte* block = window.block(slot);
+      return block != nullptr && entry.tag == block_tag(block, block_size_, header.salt, slot, entry.block);
     };
+    const auto readable = [&] { return window.block(slot) != nullptr; };
     auto entry = decode_entry(segment.entries[slot], header.salt, slot);
     if (!entry.has_value() || entry->lsn != lsn) {
       if (lsn > durable) continue;  // never acknowledged, or torn
@@ -247,15 +290,17 @@ Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable) {
       segment.repaired.push_back(slot);
     }
     if (entry->flags == kEntryData) {
-      // Below the durable LSN the payload is as safe as any, and verified when it is read.
-      if (lsn > durable && (entry->block >= blocks_ || !payload_matches(*entry))) {
+      // Below the durable LSN the payload is as safe as any, and verified when it is read. One that cannot be read is not
+      // torn but bad: its block is EIO, rather than what it held before.
+      if (lsn > durable && (entry->block >= blocks_ || (!payload_matches(*entry) && readable()))) {
         recovery_.torn_entries++;
         continue;
       }
       if (entry->block >= blocks_) return lost("slot " + std::to_string(slot) + " names a block beyond the volume's end");
       delta_.publish(entry->block, 1, Location(header.segment_id, slot));
     } else {
-      if (!payload_matches(*entry) || apply_record(block.data(), Location(header.segment_id, slot, true)) != 0) {
+      if (!payload_matches(*entry) || apply_record(window.block(slot), Location(header.segment_id, slot, true)) != 0) {
+        if (!readable()) return lost("a discard record, slot " + std::to_string(slot) + ", cannot be read");
         if (lsn <= durable) return lost("a durable discard record, slot " + std::to_string(slot) + ", is damaged");
         recovery_.torn_entries++;
         continue;

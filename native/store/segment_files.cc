@@ -112,7 +112,17 @@ int SegmentFiles::write_ahead(size_t files) {
   return 0;
 }
 
+void SegmentFiles::give_back(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  free_.insert(free_.begin(), number);
+}
+
 int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file) {
+  const auto open_taken = [&] {
+    const int error = open(*number, file);
+    if (error != 0) give_back(*number);
+    return error;
+  };
   const auto pop_free = [&](size_t leave) {
     const std::lock_guard lock(mutex_);
     if (free_.size() <= leave) return false;
@@ -120,7 +130,7 @@ int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::Fi
     free_.pop_back();
     return true;
   };
-  if (pop_free(1)) return open(*number, file);
+  if (pop_free(1)) return open_taken();
   *number = next_number_.fetch_add(1);
   const int error = create(*number, false, file);
   if (error == 0) {
@@ -128,7 +138,7 @@ int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::Fi
     open_[*number] = {*file, true};
     return 0;
   }
-  if (last_too && pop_free(0)) return open(*number, file);
+  if (last_too && pop_free(0)) return open_taken();
   return error;
 }
 

@@ -33,6 +33,8 @@ class SegmentFiles {
 
   // Takes a free file or makes one, reserved to its full length and with a durable name. `last_too`: may take the last.
   int take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file);
+  // A file that was taken and cannot be used yet.
+  void give_back(uint32_t number);
   // Makes a free file ahead of need if fewer than `wanted` are free. `written`: filled with zeros, so that no fdatasync
   // of what is written there later has to journal the conversion of unwritten extents.
   int prepare(size_t wanted, bool written);

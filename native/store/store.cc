@@ -101,7 +101,7 @@ Failure Store::open(std::unique_ptr<disk::Disk> disk, const OpenOptions& options
       if (error == ENOENT) return failure(ENOENT, "STORE_NOT_FOUND", "no volume store in " + disk->path());
       return io_failure(*disk, "opening the superblock", error);
     }
-    (void)read_superblocks(*file, &superblocks);
+    if (const int error = read_superblocks(*file, &superblocks)) return io_failure(*disk, "fdatasync of the superblock", error);
   }
   for (const SuperblockState state : superblocks.states) {
     if (state == SuperblockState::newer_format) {

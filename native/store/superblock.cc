@@ -32,9 +32,11 @@ int Superblocks::newest() const {
 }
 
 int read_superblocks(disk::File& file, Superblocks* superblocks) {
+  // A superblock whose sync failed in an earlier life may look written in the page cache.
+  if (const int error = file.sync()) return error;
   for (int i = 0; i < 2; i++) {
     RawSuperblock& slot = superblocks->slots[i];
-    const int error = file.read(static_cast<uint64_t>(i) * kPageBytes, &slot, sizeof slot);
+    const int error = file.read_medium(static_cast<uint64_t>(i) * kPageBytes, &slot, sizeof slot);
     // An unreadable sector is damage like any other: the other slot may be good.
     superblocks->states[i] = error == 0 ? check_superblock(slot) : SuperblockState::damaged;
   }

@@ -21,7 +21,7 @@ struct Superblocks {
   int newest() const;
 };
 
-// 0 or errno of reading; damage is told in the states.
+// From the medium. 0 or the errno of syncing first; damage, also an unreadable slot, is told in the states.
 int read_superblocks(disk::File& file, Superblocks* superblocks);
 
 // Seals (check) and writes a superblock into `slot`, and makes it durable.

@@ -103,6 +103,7 @@ class VolumeStore final : public Store {
   int write_extent(const Extent& extent, uint64_t block, const std::byte* from) noexcept;
   int append_discard(uint64_t first, uint64_t end) noexcept;
   int fail_stop(const char* doing, int error) noexcept;
+  static int refused(int error) noexcept;
   void wait_for_room() noexcept;
   int make_room() noexcept;
 

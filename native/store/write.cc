@@ -37,6 +37,12 @@ int VolumeStore::fail_stop(const char* doing, int error) noexcept {
   return EIO;
 }
 
+// No segment could be opened, for want of space, descriptors or memory. Nothing was written, so the volume goes on: the
+// next write tries again.
+int VolumeStore::refused(int error) noexcept {
+  return error == ENOSPC || error == EDQUOT ? ENOSPC : EIO;
+}
+
 int VolumeStore::write(uint64_t offset, const std::byte* from, size_t length, bool durable) noexcept {
   OperationMeter::Timer timer(write_meter_, length);
   if (const int error = check_range(offset, length)) return timer.done(error);
@@ -100,7 +106,7 @@ int VolumeStore::append(uint64_t block, const Piece* pieces, size_t piece_count)
     while (piece.blocks > 0) {
       Extent extent;
       error = journal_.allocate(operation, static_cast<uint32_t>(piece.blocks), false, &extent);
-      if (error != 0 && error != ENOSPC) error = fail_stop("opening a segment", error);
+      if (error != 0) error = refused(error);
       if (error == 0) error = write_extent(extent, block, piece.from);
       if (error != 0) break;
       delta_.publish(block, extent.count, Location(extent.segment->id, extent.slot));
@@ -198,7 +204,7 @@ int VolumeStore::append_discard(uint64_t first, uint64_t end) noexcept {
   Journal::Operation operation;
   Extent extent;
   int error = journal_.allocate(operation, 1, true, &extent);
-  if (error != 0 && error != ENOSPC) error = fail_stop("opening a segment", error);
+  if (error != 0) error = refused(error);
   if (error == 0) {
     OpenSegment& segment = *extent.segment;
     std::byte* record = edges().head;

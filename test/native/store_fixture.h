@@ -44,6 +44,12 @@ class StoreFixture {
     CHECK_EQ(failed.detail, "");
     store_.reset();
   }
+  // As close(), where it may fail; why is told.
+  store::Failure close_whatever() {
+    store::Failure failed = store_->close();
+    store_.reset();
+    return failed;
+  }
   // The process dies: nothing of it reaches the disk any more, what it wrote stays.
   void kill() {
     storage.kill();
