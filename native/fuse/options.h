@@ -20,6 +20,12 @@ enum class CacheMode {
   cached,  // the kernel keeps pages; writes still reach the daemon before they return
 };
 
+// How requests in flight survive the process that read them; see in_flight.h.
+enum class InFlight {
+  automatic,  // the kernel sends them again where it can (Linux 6.9 and up), else from the slots
+  slots,      // from the slots, whatever the kernel can do
+};
+
 enum class MountMethod {
   automatic,   // mount(2) with CAP_SYS_ADMIN, else fusermount3
   kernel,
@@ -28,6 +34,8 @@ enum class MountMethod {
 
 struct MountOptions {
   std::string mount_point;  // an existing empty directory
+  uint64_t key = 0;         // names the mount's descriptors in the descriptor store; 0: they are not deposited
+  std::string device_id;    // of a mount that is adopted: "major:minor" in mountinfo
   bool read_only = false;
   bool sync = false;  // every write is durable before it is acknowledged
   bool allow_other = false;
@@ -39,6 +47,7 @@ struct MountOptions {
   TruncatePolicy truncate = TruncatePolicy::discard;
   CacheMode cache = CacheMode::direct;
   MountMethod method = MountMethod::automatic;
+  InFlight in_flight = InFlight::automatic;
   std::string readme;    // README.txt at first; replaceable while mounted
   std::string metadata;  // .galleonfs_metadata at first; replaceable while mounted
 };

@@ -109,4 +109,16 @@ bool wants_no_reply(uint32_t opcode) noexcept {
   return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_NOTIFY_REPLY;
 }
 
+bool has_effect(uint32_t opcode) noexcept {
+  switch (opcode) {
+    case FUSE_WRITE:
+    case FUSE_SETATTR:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case FUSE_FSYNC:
+    case FUSE_SYNCFS: return true;
+    default: return false;
+  }
+}
+
 }  // namespace galleonfs::fuse

@@ -28,6 +28,12 @@ static_assert(kWritePayloadOffset == 80);
 inline constexpr uint64_t kDirectIoAllowMmap = 1ULL << 36;
 inline constexpr uint64_t kHasResend = 1ULL << 39;
 
+// Of the same age: the notification that asks for it. What is sent again has bit 63 of its unique id set; replies echo it.
+inline constexpr int32_t kNotifyResend = 7;
+
+// Added to a request's id, it names the INTERRUPT of that request.
+inline constexpr uint64_t kInterruptBit = 1;
+
 // One request, copied out of the message where that is cheap. `name` and `payload` point into the message and
 // live as long as it does.
 struct Request {
@@ -71,5 +77,9 @@ Parsed parse_request(const std::byte* message, size_t length, Request& request) 
 
 // FORGET and BATCH_FORGET: the kernel does not wait for an answer and would refuse one.
 bool wants_no_reply(uint32_t opcode) noexcept;
+
+// Operations whose outcome must not be found by carrying them out a second time: those that change something, and flushes,
+// since one that failed may seem to succeed afterwards.
+bool has_effect(uint32_t opcode) noexcept;
 
 }  // namespace galleonfs::fuse

@@ -59,12 +59,12 @@ int64_t now_ns() {
 
 }  // namespace
 
-ServicePool::ServicePool(PoolOptions options) : options_([&] {
+ServicePool::ServicePool(PoolOptions options, RequestSlots& slots) : options_([&] {
   options.threads_max = std::max<size_t>(options.threads_max, 4);
   options.threads_min = std::clamp<size_t>(options.threads_min, 1, options.threads_max);
   options.clones_max = std::min(options.clones_max, Session::kDescriptorsMax - 1);
   return options;
-}()) {}
+}()), slots_(slots) {}
 
 ServicePool::~ServicePool() {
   stop();
@@ -132,7 +132,7 @@ int ServicePool::add(const std::shared_ptr<Session>& session) {
   event.events = EPOLLIN | EPOLLONESHOT;
   event.data.u64 = id;
   sessions_.emplace(id, session);
-  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, session->descriptors_[0].load(), &event) != 0) {
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, session->fd_at(0), &event) != 0) {
     int error = errno;
     sessions_.erase(id);
     return error;
@@ -152,11 +152,14 @@ bool ServicePool::spawn_locked() {
     worker->thread.join();
     return true;
   });
-  auto worker = std::make_unique<Worker>();
+  auto worker = std::make_unique<Worker>(slots_);
   if (!worker->buffers.ok()) return false;
   polling_.fetch_add(1);
   try {
-    worker->thread = std::thread([this, w = worker.get()] { run(*w); });
+    worker->thread = std::thread([this, w = worker.get()] {
+      run(*w);
+      w->buffers.give_back();
+    });
   } catch (const std::system_error&) {
     polling_.fetch_sub(1);
     return false;
@@ -241,7 +244,7 @@ void ServicePool::arm(Session& session) {
   epoll_event event{};
   event.events = EPOLLIN | EPOLLONESHOT;
   event.data.u64 = session.service_.id;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, session.descriptors_[0].load(), &event);
+  epoll_ctl(epoll_, EPOLL_CTL_MOD, session.fd_at(0), &event);
 }
 
 // This thread no longer counts on reading `session` soon.
@@ -252,16 +255,15 @@ void ServicePool::unread(Session& session) {
 void ServicePool::serve_one(Worker& worker, const std::shared_ptr<Session>& session) {
   Session::Service& service = session->service_;
   if (may_attach(*session)) {
-    int fd = clone_for(*session);
-    if (fd >= 0) return serve_attached(worker, session, fd);
+    size_t position = clone_for(*session);
+    if (position != 0) return serve_attached(worker, session, position);
     service.readers.fetch_sub(1);
     if (service.attached.fetch_sub(1) == 1) busy_sessions_.fetch_sub(1);
     attached_.fetch_sub(1);
   }
   Request request;
   bool sound;
-  int fd = session->descriptors_[0].load();
-  switch (session->receive(fd, worker.buffers, request, sound)) {
+  switch (session->receive(0, worker.buffers, request, sound)) {
     case Session::Received::ended: return finish(session);
     case Session::Received::nothing:
     case Session::Received::interrupted:
@@ -274,13 +276,14 @@ void ServicePool::serve_one(Worker& worker, const std::shared_ptr<Session>& sess
   if (close_behind) service.streak.fetch_add(1, std::memory_order_relaxed);
   else service.streak.store(0, std::memory_order_relaxed);
   if (service.readers.load() == 0) arm(*session);
-  session->answer(fd, worker.buffers, request, sound);
+  session->answer(0, worker.buffers, request, sound);
 }
 
 // True: this thread now counts as attached to the session, and as its reader.
 bool ServicePool::may_attach(Session& session) {
   Session::Service& service = session.service_;
-  if (options_.clones_max == 0 || service.cloning_failed.load(std::memory_order_relaxed) || !session.initialized()) return false;
+  if (options_.clones_max == 0 || !session.initialized()) return false;
+  if (service.cloning_failed.load(std::memory_order_relaxed) && session.descriptor_count_.load() == 1) return false;
   if (service.attached.load() == 0 && service.streak.load(std::memory_order_relaxed) < kBusyStreak) return false;
   if (crowded()) return false;
   // All busy sessions share the threads that may attach; with too many of them nobody does, which is fair.
@@ -309,27 +312,27 @@ bool ServicePool::crowded() {
   return false;
 }
 
-// The descriptor the next attached thread reads. Clones are made as threads come, and shared when there are enough.
-int ServicePool::clone_for(Session& session) {
+// The position of the descriptor the next attached thread reads; 0: none. Clones are made as threads come, and shared when
+// there are enough.
+size_t ServicePool::clone_for(Session& session) {
+  Session::Service& service = session.service_;
   size_t have = session.descriptor_count_.load(std::memory_order_acquire) - 1;
-  size_t wanted = std::min<size_t>(static_cast<size_t>(session.service_.attached.load()), options_.clones_max);
-  if (have < wanted) {
-    size_t slot = session.add_clone();
-    if (slot != 0) {
-      int fd = session.descriptors_[slot].load();
-      if (options_.on_clone) options_.on_clone(session, fd);
-      return fd;
-    }
-    if (have == 0) {
-      session.service_.cloning_failed.store(true);
-      return -1;
+  size_t wanted = std::min<size_t>(static_cast<size_t>(service.attached.load()), options_.clones_max);
+  if (have < wanted && !service.cloning_failed.load(std::memory_order_relaxed)) {
+    // Others serve the session while the descriptor store is waited for.
+    if (session.deposited()) arm(session);
+    size_t position;
+    switch (session.add_clone(position)) {
+      case Session::Cloned::made: return position;
+      case Session::Cloned::busy: break;
+      case Session::Cloned::failed: service.cloning_failed.store(true); break;
     }
   }
-  size_t turn = static_cast<size_t>(session.service_.attached.load()) % have;
-  return session.descriptors_[1 + turn].load();
+  if (have == 0) return 0;
+  return 1 + static_cast<size_t>(service.attached.load()) % have;
 }
 
-void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>& session, int fd) {
+void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>& session, size_t position) {
   Session::Service& service = session->service_;
   {
     // The keeper sleeps while nobody is attached.
@@ -342,7 +345,7 @@ void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>&
   for (;;) {
     service.waiting.fetch_add(1);
     worker.reads.store(worker.reads.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    Session::Received received = session->receive(fd, worker.buffers, request, sound);
+    Session::Received received = session->receive(position, worker.buffers, request, sound);
     worker.reads.store(worker.reads.load(std::memory_order_relaxed) + 1, std::memory_order_release);
     const bool nobody_waits = service.waiting.fetch_sub(1) == 1;
     if (received == Session::Received::ended) {
@@ -353,7 +356,7 @@ void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>&
       const bool slow = session->may_take_long(request);
       if (slow) unread(*session);
       else if (nobody_waits && service.attached.load(std::memory_order_relaxed) < options_.attach_threads) arm(*session);
-      session->answer(fd, worker.buffers, request, sound);
+      session->answer(position, worker.buffers, request, sound);
       if (slow) service.readers.fetch_add(1);
     }
     if (stopping_.load(std::memory_order_relaxed) || crowded_.load(std::memory_order_relaxed) || session->ended()) break;

@@ -34,13 +34,13 @@ struct PoolOptions {
   size_t threads_min = 2;
   size_t clones_max = 2;    // further descriptors of a busy session; 0: never attach
   int attach_threads = 2;   // threads a busy session gets at once; more only while all of them are seen to be working
-  std::function<void(Session&)> on_ended;          // on a pool thread, without locks; must not stop the pool
-  std::function<void(Session&, int fd)> on_clone;  // before the first read of a new clone; likewise
+  std::function<void(Session&)> on_ended;  // on a pool thread, without locks; must not stop the pool
 };
 
 class ServicePool {
  public:
-  explicit ServicePool(PoolOptions options);
+  // `slots` outlives this and has at least threads_max of them.
+  ServicePool(PoolOptions options, RequestSlots& slots);
   ~ServicePool();
 
   // 0, or why no thread or descriptor could be had.
@@ -53,8 +53,9 @@ class ServicePool {
 
  private:
   struct Worker {
+    explicit Worker(RequestSlots& slots) : buffers(slots) {}
     std::thread thread;
-    RequestBuffers buffers;
+    RequestBuffers buffers;  // given back when the thread leaves, before it is joined
     std::atomic<uint64_t> reads{0};  // odd while inside a blocking read
     std::atomic<bool> released{false};
     std::atomic<bool> done{false};
@@ -78,12 +79,13 @@ class ServicePool {
   void serve_one(Worker& worker, const std::shared_ptr<Session>& session);
   bool may_attach(Session& session);
   bool crowded();
-  int clone_for(Session& session);
-  void serve_attached(Worker& worker, const std::shared_ptr<Session>& session, int fd);
+  size_t clone_for(Session& session);
+  void serve_attached(Worker& worker, const std::shared_ptr<Session>& session, size_t position);
   void arm(Session& session);
   void unread(Session& session);
 
   const PoolOptions options_;
+  RequestSlots& slots_;
   int epoll_ = -1;
   int wake_ = -1;  // an eventfd, readable from stop() on
   std::atomic<bool> stopping_{false};

@@ -4,25 +4,30 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 
 namespace galleonfs::fuse {
 
-Session::Session(BlockDevice& device, MountOptions options, std::string device_id, const std::vector<int>& descriptors,
-                 const Negotiated* negotiated)
-    : options_(std::move(options)), device_id_(std::move(device_id)), directory_(device, options_) {
-  for (auto& slot : descriptors_) slot.store(-1, std::memory_order_relaxed);
+Session::Session(BlockDevice& device, MountOptions options, std::string device_id,
+                 const std::vector<IndexedDescriptor>& descriptors, const Negotiated* negotiated, DescriptorStore* store)
+    : options_(std::move(options)),
+      device_id_(std::move(device_id)),
+      store_(store != nullptr && store->present() && options_.key != 0 ? store : nullptr),
+      directory_(device, options_) {
   size_t count = 0;
-  for (int fd : descriptors) {
+  for (const IndexedDescriptor& descriptor : descriptors) {
+    next_index_ = std::max(next_index_, descriptor.index + 1);
     if (count == kDescriptorsMax) {
-      close(fd);
+      close(descriptor.fd);
       continue;
     }
-    int flags = fcntl(fd, F_GETFL);
-    fcntl(fd, F_SETFL, count == 0 ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
-    descriptors_[count++].store(fd, std::memory_order_relaxed);
+    int flags = fcntl(descriptor.fd, F_GETFL);
+    fcntl(descriptor.fd, F_SETFL, count == 0 ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    descriptors_[count].fd.store(descriptor.fd, std::memory_order_relaxed);
+    descriptors_[count++].index = descriptor.index;
   }
   descriptor_count_.store(count, std::memory_order_release);
   if (negotiated != nullptr) {
@@ -36,8 +41,8 @@ Session::~Session() { close_descriptors(); }
 
 void Session::close_descriptors() noexcept {
   std::lock_guard lock(mutex_);
-  for (auto& slot : descriptors_) {
-    int fd = slot.exchange(-1);
+  for (Descriptor& descriptor : descriptors_) {
+    int fd = descriptor.fd.exchange(-1);
     if (fd >= 0) close(fd);
   }
   descriptor_count_.store(0, std::memory_order_release);
@@ -54,11 +59,22 @@ void Session::end_unserved() noexcept {
   close_descriptors();
 }
 
-std::vector<int> Session::descriptors() const {
+std::vector<IndexedDescriptor> Session::descriptors() const {
   std::lock_guard lock(mutex_);
-  std::vector<int> fds;
-  for (size_t i = 0; i < descriptor_count_.load(std::memory_order_relaxed); i++) fds.push_back(descriptors_[i].load());
-  return fds;
+  std::vector<IndexedDescriptor> all;
+  for (size_t i = 0; i < descriptor_count_.load(std::memory_order_relaxed); i++) all.push_back({descriptors_[i].index, fd_at(i)});
+  return all;
+}
+
+int Session::deposit_connection() noexcept {
+  if (store_ == nullptr) return 0;
+  return store_->deposit(connection_name(options_.key, 0), fd_at(0));
+}
+
+void Session::withdraw() noexcept {
+  if (store_ == nullptr) return;
+  std::lock_guard lock(cloning_);
+  for (uint32_t index = 0; index < next_index_; index++) store_->remove(connection_name(options_.key, index));
 }
 
 Negotiated Session::negotiated() const {
@@ -75,23 +91,38 @@ int Session::wait_initialized(int timeout_ms) const {
   return initialized() ? 0 : ENODEV;
 }
 
-size_t Session::add_clone() noexcept {
-  int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fd < 0) return 0;
-  std::lock_guard lock(mutex_);
-  uint32_t source = static_cast<uint32_t>(descriptors_[0].load());
-  size_t slot = descriptor_count_.load(std::memory_order_relaxed);
-  if (slot == 0 || slot == kDescriptorsMax || ioctl(fd, FUSE_DEV_IOC_CLONE, &source) != 0) {
+Session::Cloned Session::add_clone(size_t& position) noexcept {
+  std::unique_lock cloning(cloning_, std::try_to_lock);
+  if (!cloning) return Cloned::busy;
+  position = descriptor_count_.load(std::memory_order_acquire);
+  uint32_t source = static_cast<uint32_t>(fd_at(0));
+  int fd = position == kDescriptorsMax ? -1 : open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fd < 0) return Cloned::failed;
+  if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) != 0) {
     close(fd);
-    return 0;
+    return Cloned::failed;
   }
-  descriptors_[slot].store(fd);
-  descriptor_count_.store(slot + 1, std::memory_order_release);
-  return slot;
+  const uint32_t index = next_index_;
+  if (store_ != nullptr) {
+    const std::string name = connection_name(options_.key, index);
+    if (store_->deposit(name, fd) != 0) {
+      store_->remove(name);
+      close(fd);
+      return Cloned::failed;
+    }
+  }
+  std::lock_guard lock(mutex_);
+  next_index_++;
+  descriptors_[position].index = index;
+  descriptors_[position].fd.store(fd);
+  descriptor_count_.store(position + 1, std::memory_order_release);
+  return Cloned::made;
 }
 
-Session::Received Session::receive(int fd, const RequestBuffers& buffers, Request& request, bool& sound) noexcept {
+Session::Received Session::receive(size_t position, const RequestBuffers& buffers, Request& request, bool& sound) noexcept {
+  const int fd = fd_at(position);
   for (;;) {
+    buffers.begin_read(options_.key, descriptors_[position].index);
     ssize_t n = ::read(fd, buffers.request(), RequestBuffers::request_capacity());
     if (n < 0) {
       switch (errno) {
@@ -110,8 +141,7 @@ Session::Received Session::receive(int fd, const RequestBuffers& buffers, Reques
   }
 }
 
-void Session::answer(int fd, const RequestBuffers& buffers, const Request& request, bool sound) noexcept {
-  if (wants_no_reply(request.header.opcode)) return;
+Reply Session::perform(const Request& request, bool sound, const RequestBuffers& buffers) noexcept {
   const OpGroup group = group_of(request);
   Counters& counters = directory_.counters();
   counters.begin(group);
@@ -128,10 +158,18 @@ void Session::answer(int fd, const RequestBuffers& buffers, const Request& reque
   }
   // Counted before it is sent, so that whoever sees the effect sees the count.
   counters.end(group, reply.error != 0);
-  send(fd, buffers, request.header.unique, reply.error, reply.length);
+  return reply;
+}
+
+void Session::answer(size_t position, const RequestBuffers& buffers, const Request& request, bool sound) noexcept {
+  if (wants_no_reply(request.header.opcode)) return buffers.end_request();
+  Reply reply = perform(request, sound, buffers);
+  if (has_effect(request.header.opcode)) buffers.keep_result(reply.error, reply.error ? 0 : reply.length);
+  send(fd_at(position), buffers, request.header.unique, reply.error, reply.length);
 
   uint64_t from;
   if (sound && reply.error == 0 && directory_.discarded_by_truncate(request, from)) invalidate_data(from);
+  buffers.end_request();
   if (request.header.opcode == FUSE_INIT) {
     std::lock_guard lock(mutex_);
     if (reply.error) init_error_ = reply.error;
@@ -169,7 +207,7 @@ void Session::send(int fd, const RequestBuffers& buffers, uint64_t unique, int e
   (void)!::write(fd, header, header->len);
 }
 
-void Session::notify_inval(uint64_t node, int64_t from, int64_t length) noexcept {
+void Session::notify_inval(int fd, uint64_t node, int64_t from, int64_t length) noexcept {
   struct {
     fuse_out_header header;
     fuse_notify_inval_inode_out body;
@@ -180,18 +218,17 @@ void Session::notify_inval(uint64_t node, int64_t from, int64_t length) noexcept
   message.body.off = from;
   message.body.len = length;
   // ENOENT: the kernel does not know the inode, so there is nothing to forget.
-  int fd = descriptors_[0].load();
   if (fd >= 0) (void)!::write(fd, &message, sizeof message);
 }
 
 void Session::invalidate_attributes() noexcept {
   std::lock_guard lock(mutex_);  // keeps close_descriptors away
-  notify_inval(kDataNode, -1, 0);  // a negative offset: attributes only
+  notify_inval(fd_at(0), kDataNode, -1, 0);  // a negative offset: attributes only
 }
 
 // The size did not change, so the kernel keeps the pages it has (of cached reads and of mmaps) although their content is
 // gone. Sent after the reply: before it, the kernel would wait for dirty pages whose write-back waits for the reply.
 // May block on such write-back; the caller is inside the session, so the descriptor stays open.
-void Session::invalidate_data(uint64_t from) noexcept { notify_inval(kDataNode, static_cast<int64_t>(from), 0); }
+void Session::invalidate_data(uint64_t from) noexcept { notify_inval(fd_at(0), kDataNode, static_cast<int64_t>(from), 0); }
 
 }  // namespace galleonfs::fuse

@@ -3,7 +3,8 @@
 //
 // A connection has one descriptor from mounting and any number of clones; a reply must go to the descriptor its request
 // was read from. The first is non-blocking and watched by epoll; the clones are blocking and read by threads that wait in
-// the kernel while the volume is busy.
+// the kernel while the volume is busy. Where there is a descriptor store, every descriptor is deposited before its first
+// request counts: the connection before mounting returns, a clone before it is read.
 #pragma once
 #include <array>
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "descriptor_store.h"
 #include "mount.h"
 #include "negotiated.h"
 #include "request_buffers.h"
@@ -20,14 +22,20 @@
 
 namespace galleonfs::fuse {
 
+// A descriptor of a connection and its index: 0 the one from mounting, then clones in the order they were made.
+struct IndexedDescriptor {
+  uint32_t index;
+  int fd;
+};
+
 class Session {
  public:
   static constexpr size_t kDescriptorsMax = 5;
 
   // From a fresh mount (`negotiated` null: INIT is still to come), or from descriptors another process served.
-  // Takes the descriptors; the first is the connection's, the others its clones.
-  Session(BlockDevice& device, MountOptions options, std::string device_id, const std::vector<int>& descriptors,
-          const Negotiated* negotiated);
+  // Takes the descriptors; the first is the connection's, the others its clones. `store` may be null and outlives this.
+  Session(BlockDevice& device, MountOptions options, std::string device_id,
+          const std::vector<IndexedDescriptor>& descriptors, const Negotiated* negotiated, DescriptorStore* store);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -47,8 +55,15 @@ class Session {
   bool ended() const noexcept { return ended_.load(std::memory_order_acquire); }
 
   // For handing the mount over: valid until the session ends.
-  std::vector<int> descriptors() const;
+  std::vector<IndexedDescriptor> descriptors() const;
   Negotiated negotiated() const;
+
+  // True: its descriptors are in a descriptor store.
+  bool deposited() const noexcept { return store_ != nullptr; }
+  // Puts the connection there. 0, or why the store did not take it.
+  int deposit_connection() noexcept;
+  // Takes all its descriptors out of there.
+  void withdraw() noexcept;
 
   // Waits for INIT. 0; EPROTO: kernel too old; ENODEV: ended before; ETIMEDOUT.
   int wait_initialized(int timeout_ms) const;
@@ -56,10 +71,10 @@ class Session {
 
   enum class Received { request, nothing, interrupted, ended };
 
-  // One read of `fd`. `interrupted`: a signal, or the kernel withdrew the request; `nothing`: non-blocking and idle.
-  // After `request`, `request` points into `buffers` and answer() must follow.
-  Received receive(int fd, const RequestBuffers& buffers, Request& request, bool& sound) noexcept;
-  void answer(int fd, const RequestBuffers& buffers, const Request& request, bool sound) noexcept;
+  // One read of the descriptor at `position` of descriptors(). `interrupted`: a signal, or the kernel withdrew the request;
+  // `nothing`: non-blocking and idle. After `request`, `request` points into `buffers` and answer() must follow.
+  Received receive(size_t position, const RequestBuffers& buffers, Request& request, bool& sound) noexcept;
+  void answer(size_t position, const RequestBuffers& buffers, const Request& request, bool sound) noexcept;
 
   // Closes the connection, which must have no thread any more: what waits for it fails.
   void end_unserved() noexcept;
@@ -68,18 +83,24 @@ class Session {
 
  private:
   friend class ServicePool;
+  friend class InFlightRecovery;
 
+  enum class Cloned { made, busy, failed };
+
+  Reply perform(const Request& request, bool sound, const RequestBuffers& buffers) noexcept;
   int init(const Request& request, const RequestBuffers& buffers, size_t& length) noexcept;
   void send(int fd, const RequestBuffers& buffers, uint64_t unique, int error, size_t length) noexcept;
   void invalidate_data(uint64_t from) noexcept;
-  void notify_inval(uint64_t node, int64_t from, int64_t length) noexcept;
-  // A new clone's index in descriptors_, or 0 when there can be none.
-  size_t add_clone() noexcept;
+  static void notify_inval(int fd, uint64_t node, int64_t from, int64_t length) noexcept;
+  // Makes a clone, has it deposited, and only then shows it to other threads. `busy`: another thread is making one.
+  Cloned add_clone(size_t& position) noexcept;
+  int fd_at(size_t position) const noexcept { return descriptors_[position].fd.load(); }
   void close_descriptors() noexcept;
   void mark_ended() noexcept;
 
   const MountOptions options_;
   const std::string device_id_;
+  DescriptorStore* const store_;  // null: nothing is deposited
   VolumeDirectory directory_;
 
   mutable std::mutex mutex_;
@@ -89,9 +110,15 @@ class Session {
   std::atomic<bool> initialized_{false};
   std::atomic<bool> ended_{false};
 
-  // Slots fill from the front, under mutex_; a filled slot changes only in close_descriptors.
-  std::array<std::atomic<int>, kDescriptorsMax> descriptors_;
+  // Filled from the front, under mutex_; what is filled changes only in close_descriptors.
+  struct Descriptor {
+    std::atomic<int> fd{-1};
+    uint32_t index = 0;
+  };
+  std::array<Descriptor, kDescriptorsMax> descriptors_;
   std::atomic<size_t> descriptor_count_{0};
+  std::mutex cloning_;        // taken before mutex_
+  uint32_t next_index_ = 0;   // under cloning_
 
   // What the service pool keeps here; see service_pool.h.
   struct Service {

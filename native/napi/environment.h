@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <unordered_set>
+#include <vector>
 
 #include "open_mount.h"
 #include "open_store.h"
@@ -20,6 +21,8 @@ class Environment {
   void remove(const std::shared_ptr<OpenStore>& store) { stores_.erase(store); }
   void add(std::shared_ptr<OpenMount> mount) { mounts_.insert(std::move(mount)); }
   void remove(const std::shared_ptr<OpenMount>& mount) { mounts_.erase(mount); }
+  // A copy: those that end meanwhile leave the list.
+  std::vector<std::shared_ptr<OpenMount>> mounts() const { return {mounts_.begin(), mounts_.end()}; }
 
  private:
   void end();

@@ -36,7 +36,7 @@ void session_ended(const fuse::Session& session) {
   Kept gone;
   std::lock_guard lock(mutex);
   auto found = kept_sessions().find(&session);
-  if (found == kept_sessions().end()) return;  // ended before it was kept: mount_store() sees to that
+  if (found == kept_sessions().end()) return;  // ended before it was kept: keep() sees to that
   gone = std::move(found->second);
   kept_sessions().erase(found);
   if (gone.ended) gone.ended();
@@ -47,9 +47,24 @@ bool is_served(const std::shared_ptr<fuse::Session>& session) {
   return std::find(served.begin(), served.end(), session) != served.end();
 }
 
+// From now on `store` lives until the session has ended. Null, with `error`, when it has ended already.
+std::shared_ptr<fuse::Session> keep(std::shared_ptr<fuse::Session> session, std::shared_ptr<store::Store> store, fuse::Error& error) {
+  {
+    std::lock_guard lock(mutex);
+    kept_sessions()[session.get()] = {session, std::move(store), nullptr};
+  }
+  // A session is marked as ended before session_ended(): if it is not marked now, that will find it here.
+  if (!session->ended()) return session;
+  while (is_served(session)) std::this_thread::sleep_for(kServedPoll);
+  session_ended(*session);
+  error = {ENODEV, "FUSE_MOUNT_FAILED", "The mount at '" + session->mount_point() + "' was taken away at once by someone else."};
+  return nullptr;
+}
+
 fuse::Server* make_server() {
   fuse::ServerOptions options;
-  if (sizes().fuse_threads_max > 0) options.threads_max = sizes().fuse_threads_max;
+  if (settings().fuse_threads_max > 0) options.threads_max = settings().fuse_threads_max;
+  options.store = &descriptor_store();
   options.on_session_ended = session_ended;
   return new fuse::Server(options);
 }
@@ -64,21 +79,23 @@ fuse::Server& fuse_server() {
 std::shared_ptr<fuse::Session> mount_store(std::shared_ptr<store::Store> store, const fuse::MountOptions& options,
                                            fuse::Error& error) {
   auto session = fuse_server().mount(*store, options, error);
-  if (!session) {
-    // One that failed late may still be served for a moment, and nobody will say when that is over.
-    if (std::string_view(error.code) == "FUSE_MOUNT_FAILED") new auto(std::move(store));
-    return nullptr;
-  }
-  {
-    std::lock_guard lock(mutex);
-    kept_sessions()[session.get()] = {session, std::move(store), nullptr};
-  }
-  // A session is marked as ended before session_ended(): if it is not marked now, that will find it here.
-  if (!session->ended()) return session;
-  while (is_served(session)) std::this_thread::sleep_for(kServedPoll);
-  session_ended(*session);
-  error = {ENODEV, "FUSE_MOUNT_FAILED", "The mount at '" + options.mount_point + "' was taken away at once by someone else."};
+  if (session) return keep(std::move(session), std::move(store), error);
+  // One that failed late may still be served for a moment, and nobody will say when that is over.
+  if (std::string_view(error.code) == "FUSE_MOUNT_FAILED") new auto(std::move(store));
   return nullptr;
+}
+
+std::shared_ptr<fuse::Session> adopt_store(std::shared_ptr<store::Store> store, const fuse::MountOptions& options,
+                                           fuse::InheritedMount mount, fuse::Error& error) {
+  auto session = fuse_server().adopt(*store, options, std::move(mount), error);
+  return session ? keep(std::move(session), std::move(store), error) : nullptr;
+}
+
+void release_sessions() {
+  fuse_server().stop(fuse::StopMode::keep_mounted);
+  std::unordered_map<const fuse::Session*, Kept> gone;  // stores may go with it: outside the lock
+  std::lock_guard lock(mutex);
+  gone.swap(kept_sessions());
 }
 
 void watch_session(const fuse::Session& session, std::function<void()> ended) {

@@ -16,6 +16,14 @@ fuse::Server& fuse_server();
 std::shared_ptr<fuse::Session> mount_store(std::shared_ptr<store::Store> store, const fuse::MountOptions& options,
                                            fuse::Error& error);
 
+// server.adopt(), likewise.
+std::shared_ptr<fuse::Session> adopt_store(std::shared_ptr<store::Store> store, const fuse::MountOptions& options,
+                                           fuse::InheritedMount mount, fuse::Error& error);
+
+// Stops serving all of them, after the requests under way, and lets go of their stores; the mounts are left to another
+// process. Nothing can be mounted afterwards. On a worker.
+void release_sessions();
+
 // `ended` is called once, when the session has ended (at once, if it has already), on any thread, under a lock: it must be
 // short and must not call back here.
 void watch_session(const fuse::Session& session, std::function<void()> ended);

@@ -1,5 +1,6 @@
 #include "open_mount.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "environment.h"
@@ -39,6 +40,7 @@ void OpenMount::start(Napi::Env env, Napi::Function lost) {
 }
 
 Napi::Promise OpenMount::stop(Napi::Env env, bool lazy) {
+  if (released_) return rejected(env, {ESHUTDOWN, "FUSE_STOPPED", "the mount was left to another process"});
   stopping_++;
   auto self = shared_from_this();
   return Work::start(env, {.run = [session = session_, lazy]() -> Failure {
@@ -59,6 +61,11 @@ void OpenMount::finish(Napi::Env env) {
   lost_.Release();
   store_->end_mount();
   Environment::of(env).remove(shared_from_this());
+}
+
+void OpenMount::release(Napi::Env env) {
+  released_ = true;
+  finish(env);
 }
 
 // lost_ goes with the environment, whose end Node.js tells it.

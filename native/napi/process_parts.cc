@@ -10,7 +10,7 @@ namespace galleonfs::node {
 namespace {
 
 std::mutex mutex;
-Sizes chosen;         // guarded by mutex until `parts` is set, constant after
+Settings chosen;      // guarded by mutex until `parts` is set, constant after
 bool in_use = false;  // guarded by mutex
 
 void random_bytes(void* into, size_t length) {
@@ -25,20 +25,20 @@ void random_bytes(void* into, size_t length) {
 }
 
 store::Environment* make_environment() {
-  auto* cache = new auto(store::make_page_cache(sizes().cache_bytes));
+  auto* cache = new auto(store::make_page_cache(settings().cache_bytes));
   return new store::Environment{cache->get(), random_bytes};
 }
 
 }  // namespace
 
-bool configure(const Sizes& sizes) {
+bool configure(const Settings& settings) {
   std::lock_guard lock(mutex);
   if (in_use) return false;
-  chosen = sizes;
+  chosen = settings;
   return true;
 }
 
-const Sizes& sizes() {
+const Settings& settings() {
   std::lock_guard lock(mutex);
   in_use = true;
   return chosen;
@@ -47,6 +47,14 @@ const Sizes& sizes() {
 const store::Environment& store_environment() {
   static const store::Environment* environment = make_environment();
   return *environment;
+}
+
+fuse::DescriptorStore& descriptor_store() {
+  static auto& store = *[] {
+    const char* address = std::getenv("NOTIFY_SOCKET");
+    return new fuse::DescriptorStore(address == nullptr ? "" : address);
+  }();
+  return store;
 }
 
 }  // namespace galleonfs::node

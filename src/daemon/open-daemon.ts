@@ -27,7 +27,11 @@ export async function openDaemon(
   replacements: DaemonReplacements = {},
 ): Promise<Daemon> {
   if (replacements.engine === undefined) {
-    configureStorage({ cacheBytes: configuration.cacheSizeBytes, fuseThreadsMax: availableParallelism() });
+    configureStorage({
+      cacheBytes: configuration.cacheSizeBytes,
+      fuseThreadsMax: availableParallelism(),
+      inFlight: 'auto',
+    });
   }
   await prepareMountRoot(configuration.mountPoint);
   const { paths, catalog, volumes } = await openVolumes(configuration.storagePath, log, replacements.engine);

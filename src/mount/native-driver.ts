@@ -42,6 +42,7 @@ async function start(volume: VolumeStore, options: MountOptions): Promise<Native
   return await NativeMount.start(
     volume,
     {
+      key: '',
       mountPoint,
       readOnly,
       sync,

@@ -1,7 +1,10 @@
 export type {
   Damage,
+  NativeInheritedMount,
   NativeMountOptions,
+  NativeMountState,
   NativeMountStats,
+  NativeProcessOptions,
   OperationStats,
   RecoveryReport,
   StoreStats,

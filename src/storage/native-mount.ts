@@ -1,4 +1,11 @@
-import { addon, type MountHandle, type NativeMountOptions, type NativeMountStats } from './native.ts';
+import {
+  addon,
+  type MountHandle,
+  type NativeInheritedMount,
+  type NativeMountOptions,
+  type NativeMountState,
+  type NativeMountStats,
+} from './native.ts';
 import { settled } from './native-error.ts';
 import { handleOf, type VolumeStore } from './volume-store.ts';
 
@@ -23,6 +30,30 @@ export class NativeMount {
     const { mountPoint } = options;
     const handle = await settled(`mounting ${mountPoint}`, () => addon().mountStart(handleOf(store), options, lost));
     return new NativeMount(mountPoint, handle);
+  }
+
+  /**
+   * Goes on serving a mount that an earlier process served, after answering what was in flight when that one ended: its open
+   * files see a pause. For the rest as start().
+   *
+   * @throws GalleonError FUSE_MOUNT_FAILED, FUSE_RESOURCES, FUSE_STOPPED: drop what was inherited, and unmount lazily
+   */
+  static async adopt(
+    store: VolumeStore,
+    options: NativeMountOptions,
+    inherited: NativeInheritedMount,
+    lost: () => void,
+  ): Promise<NativeMount> {
+    const { mountPoint } = options;
+    const handle = await settled(`taking over the mount ${mountPoint}`, () =>
+      addon().mountAdopt(handleOf(store), options, inherited, lost),
+    );
+    return new NativeMount(mountPoint, handle);
+  }
+
+  /** What adopt() in a later process needs to know; to be kept where it survives. */
+  state(): NativeMountState {
+    return addon().mountState(this.#handle);
   }
 
   /** Replaces README.txt and .galleonfs_metadata; readers see the change at their next open. */

@@ -99,7 +99,22 @@ export interface Damage {
   readonly detail: string;
 }
 
+/** For the whole process. */
+export interface NativeProcessOptions {
+  /** The page cache all stores share. */
+  readonly cacheBytes: number;
+  /** 0: as many as the native half thinks right. */
+  readonly fuseThreadsMax: number;
+  /**
+   * How requests in flight survive this process: `auto` has the kernel send them again where it can, `slots` keeps them in
+   * deposited memory, which works everywhere. Settled for each mount when it is mounted, for its whole life.
+   */
+  readonly inFlight: 'auto' | 'slots';
+}
+
 export interface NativeMountOptions {
+  /** 16 lower-case hex digits that no other mount has: names its descriptors in the descriptor store. Empty: not deposited. */
+  readonly key: string;
   /** An existing, empty directory that nothing is mounted on. */
   readonly mountPoint: string;
   readonly readOnly: boolean;
@@ -115,6 +130,29 @@ export interface NativeMountOptions {
   /** README.txt and .galleonfs_metadata, at first. */
   readonly readme: string;
   readonly metadata: string;
+}
+
+/** A descriptor an earlier process deposited; `mount-<key>-<index>`, index 0 the connection and others its clones. */
+export interface InheritedDescriptor {
+  readonly name: string;
+  readonly fd: number;
+}
+
+/** What a later process needs to go on with a mount, beside its descriptors; and whether it can. */
+export interface NativeMountState {
+  /** "major:minor" in mountinfo. */
+  readonly deviceId: string;
+  /** What was settled with the kernel, which it tells once: opaque, and readable by later versions. */
+  readonly negotiated: string;
+  /** `none`: nothing is deposited, so the mount ends with this process. */
+  readonly inFlight: 'resend' | 'slots' | 'none';
+}
+
+export interface NativeInheritedMount {
+  /** All that were inherited for the key, the connection first. */
+  readonly descriptors: readonly number[];
+  readonly deviceId: string;
+  readonly negotiated: string;
 }
 
 /** Requests of one kind that the kernel sent; errors are replies with an errno, also the ENOENT of a lookup. */
@@ -136,8 +174,25 @@ export interface NativeMountStats {
 }
 
 export interface Addon {
-  /** Once a process, before the first store is opened: the page cache all stores share, and the FUSE threads. */
-  configure(options: { cacheBytes: number; fuseThreadsMax: number }): void;
+  /** Once a process, before the first store is opened. */
+  configure(options: NativeProcessOptions): void;
+
+  /**
+   * What the descriptor store handed to this process; each is then adopted or dropped. Once, before anything is mounted: a
+   * second call returns none. Deposited request slots stay with the native half.
+   */
+  inheritedDescriptors(): InheritedDescriptor[];
+  /** Whether there is a descriptor store (NOTIFY_SOCKET). */
+  descriptorStoreKind(): 'none' | 'socket';
+  /** Tells it how this process is: "READY=1", "WATCHDOG=1". False when it could not be told. */
+  notify(text: string): boolean;
+  /** Gives up what was inherited for `key`: files of its mount fail; the caller unmounts it lazily. Unknown keys are fine. */
+  dropInherited(key: string): void;
+  /**
+   * Every inherited mount was adopted or dropped: the old request slots go, and what was forgotten is dropped. Throws while a
+   * mountAdopt() is under way.
+   */
+  adoptionFinished(): void;
 
   storeCreate(directory: string, options: NativeCreateOptions): Promise<void>;
   storeOpen(directory: string, options: { readOnly: boolean; checkpointBytes: number }): Promise<NativeOpened>;
@@ -162,6 +217,23 @@ export interface Addon {
    * somebody unmounts it from outside; not after mountStop().
    */
   mountStart(store: StoreHandle, options: NativeMountOptions, lost: () => void): Promise<MountHandle>;
+  /**
+   * Serves on a mount that an earlier process mounted and served, after answering what was in flight when it went. For the rest
+   * as mountStart(). On failure its descriptors are closed, but still deposited: dropInherited().
+   */
+  mountAdopt(
+    store: StoreHandle,
+    options: NativeMountOptions,
+    inherited: NativeInheritedMount,
+    lost: () => void,
+  ): Promise<MountHandle>;
+  /** The same for the mount's life. */
+  mountState(mount: MountHandle): NativeMountState;
+  /**
+   * Stops serving all mounts, once the requests under way are answered, and leaves them mounted and deposited for a later
+   * process. Then stores can be closed and nothing can be mounted.
+   */
+  mountsRelease(): Promise<void>;
   /** Readers see the change at their next open. */
   mountSetFiles(mount: MountHandle, readme: string, metadata: string): void;
   /**

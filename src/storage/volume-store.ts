@@ -3,6 +3,7 @@ import {
   addon,
   type Damage,
   type NativeOpened,
+  type NativeProcessOptions,
   type RecoveryReport,
   type StoreHandle,
   type StoreStats,
@@ -41,7 +42,7 @@ const DEFAULT_BLOCK_SIZE_BYTES = 4096;
  * Sets the memory that all stores of this process share, and the threads that serve their mounts. Once a process, before
  * the first open; without it the defaults are 256 MiB and one thread a core.
  */
-export function configureStorage(options: { readonly cacheBytes: number; readonly fuseThreadsMax: number }): void {
+export function configureStorage(options: NativeProcessOptions): void {
   addon().configure(options);
 }
 

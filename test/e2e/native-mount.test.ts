@@ -23,6 +23,7 @@ interface Mounted {
 
 function mountOptions(mountPoint: string): NativeMountOptions {
   return {
+    key: '',
     mountPoint,
     readOnly: false,
     sync: false,

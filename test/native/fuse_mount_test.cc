@@ -224,7 +224,7 @@ MOUNT_TEST("a mount handed over by its descriptors is served on without INIT") {
   if (child == 0) {
     fuse::MountOptions options;
     options.mount_point = t.path;
-    std::vector<int> descriptors;
+    std::vector<fuse::IndexedDescriptor> descriptors;
     fuse::Negotiated negotiated;
     fuse::Error error;
     {
@@ -233,10 +233,10 @@ MOUNT_TEST("a mount handed over by its descriptors is served on without INIT") {
       if (!session) _exit(1);
       negotiated = session->negotiated();
       first.stop(fuse::StopMode::keep_mounted);
-      for (int fd : session->descriptors()) descriptors.push_back(dup(fd));
+      for (auto [index, fd] : session->descriptors()) descriptors.push_back({index, dup(fd)});
     }
     fuse::Server second;
-    auto session = second.adopt(device, options, descriptors, negotiated, error);
+    auto session = second.adopt(device, options, {descriptors, negotiated, {}}, error);
     if (!session) _exit(2);
     (void)!write(say[1], "r", 1);
     while (!session->ended()) usleep(1000);

@@ -147,7 +147,8 @@ TEST("INIT with an old kernel: no direct mmap before 6.6, nothing before 7.31") 
 TEST("a file is opened for direct I/O exactly when that can live with mmap") {
   RamDevice device(1 << 20);
   fuse::VolumeDirectory directory(device, {});
-  fuse::RequestBuffers buffers;
+  fuse::RequestSlots slots(1);
+  fuse::RequestBuffers buffers(slots);
   fuse::Request r;
   CHECK_EQ(parse(message(FUSE_OPEN, fuse::kDataNode, bytes_of(fuse_open_in{})), r), fuse::Parsed::ok);
   fuse_open_out out;
@@ -163,7 +164,8 @@ TEST("a file is opened for direct I/O exactly when that can live with mmap") {
 TEST("opcodes we do not know, or refuse, have their errors") {
   RamDevice device(1 << 20);
   fuse::VolumeDirectory directory(device, {});
-  fuse::RequestBuffers buffers;
+  fuse::RequestSlots slots(1);
+  fuse::RequestBuffers buffers(slots);
   auto error = [&](uint32_t opcode) {
     fuse::Request r;
     r.header = {};
@@ -182,7 +184,8 @@ TEST("opcodes we do not know, or refuse, have their errors") {
 }
 
 TEST("a write's payload and a reply's body lie on page boundaries") {
-  fuse::RequestBuffers buffers;
+  fuse::RequestSlots slots(1);
+  fuse::RequestBuffers buffers(slots);
   CHECK(buffers.ok());
   CHECK_EQ(reinterpret_cast<uintptr_t>(buffers.request() + fuse::kWritePayloadOffset) % 4096, 0);
   CHECK_EQ(reinterpret_cast<uintptr_t>(buffers.reply_body()) % 4096, 0);
