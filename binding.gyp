@@ -1,5 +1,6 @@
 {
-  # The addon: the native half without its fakes, and the seam to Node.js. Built by `npm run build:native`.
+  # The addon (the native half without its fakes, and the seam to Node.js) and the supervisor, a program of its own.
+  # Built by `npm run build:native`.
   "targets": [
     {
       "target_name": "galleonfs",
@@ -14,6 +15,17 @@
       "cflags_cc!": ["-fno-rtti", "-fno-exceptions", "-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": ["-std=c++20", "-O3", "-fexceptions", "-frtti"],
       "libraries": ["-pthread"]
+    },
+    {
+      "target_name": "galleonfs-supervisor",
+      "type": "executable",
+      "sources": ["<!@(find native/supervisor -name '*.cc' | LC_ALL=C sort)"],
+      "include_dirs": ["native"],
+      "cflags": ["-Wall", "-Wextra", "-Werror", "-g1"],
+      "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++20", "-O2"],
+      "ldflags!": ["-rdynamic"],
+      "ldflags": ["-static-libstdc++", "-static-libgcc"]
     }
   ]
 }
