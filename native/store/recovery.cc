@@ -23,6 +23,19 @@ bool read_header(disk::File& file, RawSegmentHeader* header) {
   return false;
 }
 
+// A power cut may have torn one copy of a header. True if one was written anew.
+bool heal_header(disk::File& file, const RawSegmentHeader& header) {
+  bool healed = false;
+  for (const uint64_t copy : {0, 1}) {
+    RawSegmentHeader found;
+    if (file.read(copy * kPageBytes, &found, sizeof found) == 0 && std::memcmp(&found, &header, sizeof found) == 0) continue;
+    alignas(16) std::byte page[kPageBytes] = {};
+    std::memcpy(page, &header, sizeof header);
+    healed = file.write(copy * kPageBytes, page, sizeof page) == 0 || healed;
+  }
+  return healed;
+}
+
 constexpr uint64_t kWindowBytes = 1 << 20;
 
 // Payload blocks of a segment from the medium, a window at a time.
@@ -74,12 +87,12 @@ Failure VolumeStore::recover(int slot, bool heal) {
   if (Failure failed = replay(segments)) return failed;
   if (!options_.read_only && (recovery_.replayed_entries > 0 || heal)) {
     for (const ReplaySegment& segment : segments) {
-      if (segment.repaired.empty()) continue;
+      if (!heal_header(*segment.file, segment.header) && segment.repaired.empty()) continue;
       for (const uint32_t slot : segment.repaired) {
         (void)segment.file->write(kSummaryOffset + uint64_t{slot} * sizeof(RawEntry), &segment.entries[slot], sizeof(RawEntry));
       }
       if (const int error = segment.file->sync()) {
-        return failure(error, "STORE_IO", "fdatasync of repaired entries in " + disk_->path() + ": " + std::strerror(error));
+        return failure(error, "STORE_IO", "fdatasync of repaired entries and headers in " + disk_->path() + ": " + std::strerror(error));
       }
     }
     if (Failure failed = checkpoint_locked()) {
