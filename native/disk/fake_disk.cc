@@ -24,6 +24,9 @@ class FakeFile final : public File {
     for (const auto& [sector, medium] : data_->falsely_clean) data_->sectors[sector] = medium;
     data_->falsely_clean.clear();
     storage_.read(*data_, offset, into, length);
+    for (const auto& [at, mask] : data_->rotten) {
+      if (offset <= at && at < offset + length) static_cast<std::byte*>(into)[at - offset] ^= std::byte(mask);
+    }
     return 0;
   }
   int write(uint64_t offset, const void* from, size_t length) noexcept override {
@@ -178,6 +181,7 @@ void FakeStorage::write(Data& data, uint64_t offset, const void* from, size_t le
     } else {
       data.durable_before.emplace(sector, bytes);
     }
+    std::erase_if(data.rotten, [sector](const auto& byte) { return byte.first / kSector == sector; });
     std::memcpy(bytes.data() + within, at, n);
     at += n;
     offset += n;
@@ -247,6 +251,11 @@ void FakeStorage::cut_power(uint64_t seed) {
 void FakeStorage::flip(const std::string& name, uint64_t offset, uint8_t mask) {
   const std::lock_guard lock(mutex_);
   files_.at(name)->sectors[offset / kSector][offset % kSector] ^= std::byte(mask);
+}
+
+void FakeStorage::rot(const std::string& name, uint64_t offset, uint8_t mask) {
+  const std::lock_guard lock(mutex_);
+  files_.at(name)->rotten[offset] = mask;
 }
 
 void FakeStorage::set_capacity(uint64_t bytes) {

@@ -7,7 +7,7 @@
 //   faults       any call may be made to fail by `fault`; a failed sync loses what it should have made durable while
 //                readers go on seeing it, and the next one succeeds, as Linux does; a write may be cut short, lost or
 //                misdirected
-//   bit rot      flip()
+//   bit rot      flip(), and rot() below a page cache that still holds the good bytes
 #pragma once
 #include <array>
 #include <functional>
@@ -46,6 +46,8 @@ class FakeStorage {
   void cut_power(uint64_t seed);
   // Flips bits of one byte, silently.
   void flip(const std::string& name, uint64_t offset, uint8_t mask = 0x01);
+  // The same on the medium alone: read() still finds the good byte, as in a page cache; writing the sector heals it.
+  void rot(const std::string& name, uint64_t offset, uint8_t mask = 0x01);
   // Bytes of all files together; reserve and growth beyond fail with ENOSPC.
   void set_capacity(uint64_t bytes);
   uint64_t used_bytes() const;
@@ -63,6 +65,7 @@ class FakeStorage {
     std::unordered_map<uint64_t, Sector> sectors;             // as a reader sees it; missing: zeros
     std::unordered_map<uint64_t, Sector> durable_before;      // what unsynced sectors held at the last sync
     std::unordered_map<uint64_t, Sector> falsely_clean;       // what the medium holds where a sync failed
+    std::map<uint64_t, uint8_t> rotten;                       // bytes of the medium that differ: offset, mask
     uint64_t size = 0;
     bool name_durable = false;
   };

@@ -36,8 +36,14 @@ class FileOnDisk final : public File {
 
   int read_medium(uint64_t offset, void* into, size_t length) noexcept override {
     // Where the file system has no direct I/O (tmpfs), its page cache is the medium.
-    const int direct = open_direct();
+    const int direct = open_direct(O_RDONLY);
     if (direct < 0) return read(offset, into, length);
+    auto* const address = static_cast<std::byte*>(into);
+    if ((offset | length | reinterpret_cast<uintptr_t>(address)) % kDirectAlign == 0) {
+      const int error = read_all(direct, offset, address, length, true);
+      ::close(direct);
+      return error == EINVAL ? read(offset, address, length) : error;
+    }
     const std::unique_ptr<std::byte, void (*)(void*)> bounce(
         static_cast<std::byte*>(std::aligned_alloc(kDirectAlign, kBounceBytes)), std::free);
     int error = bounce == nullptr ? ENOMEM : 0;
@@ -47,7 +53,7 @@ class FileOnDisk final : public File {
       const uint64_t skip = offset - from;
       const size_t n = std::min<uint64_t>(length, kBounceBytes - skip);
       const size_t wanted = (skip + n + kDirectAlign - 1) / kDirectAlign * kDirectAlign;
-      error = read_all(direct, from, bounce.get(), wanted);
+      error = read_all(direct, from, bounce.get(), wanted, true);
       if (error != 0) break;
       std::memcpy(at, bounce.get() + skip, n);
       at += n;
@@ -67,7 +73,7 @@ class FileOnDisk final : public File {
   }
 
   int write_direct(uint64_t offset, const void* from, size_t length) noexcept override {
-    const int direct = open_direct();
+    const int direct = open_direct(O_RDWR);
     if (direct < 0) return write(offset, from, length);
     const int error = write_all(direct, offset, from, length);
     ::close(direct);
@@ -118,13 +124,13 @@ class FileOnDisk final : public File {
   static constexpr size_t kBounceBytes = 1 << 20;
 
   // A descriptor of its own, for the moment: few files are ever reached like this.
-  int open_direct() const noexcept {
+  int open_direct(int access) const noexcept {
     char path[32];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", buffered_);
-    return ::open(path, O_RDWR | O_CLOEXEC | O_DIRECT);
+    return ::open(path, access | O_CLOEXEC | O_DIRECT);
   }
 
-  static int read_all(int descriptor, uint64_t offset, void* into, size_t length) noexcept {
+  static int read_all(int descriptor, uint64_t offset, void* into, size_t length, bool direct = false) noexcept {
     auto* at = static_cast<char*>(into);
     while (length > 0) {
       const ssize_t n = ::pread(descriptor, at, length, static_cast<off_t>(offset));
@@ -132,8 +138,9 @@ class FileOnDisk final : public File {
         if (errno == EINTR) continue;
         return errno;
       }
-      if (n == 0) {
-        std::memset(at, 0, length);
+      // A direct read ends at an odd byte only at the end of the file, and could not go on from there.
+      if (n == 0 || (direct && n % 512 != 0)) {
+        std::memset(at + n, 0, length - static_cast<size_t>(n));
         return 0;
       }
       at += n;
@@ -167,13 +174,16 @@ class FileOnDisk final : public File {
 
 class DirectoryDisk final : public Disk {
  public:
-  DirectoryDisk(int directory, std::string path) : directory_(directory), path_(std::move(path)) {}
+  DirectoryDisk(int directory, std::string path, Access access)
+      : directory_(directory), path_(std::move(path)), access_(access) {}
   ~DirectoryDisk() override { ::close(directory_); }  // releases the lock
   DirectoryDisk(const DirectoryDisk&) = delete;
   DirectoryDisk& operator=(const DirectoryDisk&) = delete;
 
   int open(const std::string& name, bool create, std::unique_ptr<File>* file) noexcept override {
-    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
+    const bool read_only = access_ == Access::read_only;
+    if (read_only && create) return EROFS;
+    const int flags = (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0);
     const int buffered = ::openat(directory_, name.c_str(), flags, 0600);
     if (buffered < 0) return errno;
     // Without this a random 4 KiB read drags its neighbourhood in; sequential front ends ask for 1 MiB at once.
@@ -187,6 +197,7 @@ class DirectoryDisk final : public Disk {
   }
 
   int remove(const std::string& name) noexcept override {
+    if (access_ == Access::read_only) return EROFS;
     return ::unlinkat(directory_, name.c_str(), 0) == 0 ? 0 : errno;
   }
 
@@ -223,14 +234,15 @@ class DirectoryDisk final : public Disk {
  private:
   int directory_;
   std::string path_;
+  Access access_;
 };
 
 }  // namespace
 
-int open_directory(const std::string& path, std::unique_ptr<Disk>* disk) noexcept {
+int open_directory(const std::string& path, std::unique_ptr<Disk>* disk, Access access) noexcept {
   const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return errno;
-  disk->reset(new (std::nothrow) DirectoryDisk(directory, path));
+  disk->reset(new (std::nothrow) DirectoryDisk(directory, path, access));
   if (*disk == nullptr) {
     ::close(directory);
     return ENOMEM;

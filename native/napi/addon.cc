@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "arguments.h"
+#include "check_calls.h"
 #include "descriptor_store_calls.h"
 #include "environment.h"
 #include "mount_calls.h"
@@ -25,6 +26,7 @@ Napi::Object begin(Napi::Env env, Napi::Object exports) {
   Environment::begin(env);
   exports.Set("configure", Napi::Function::New<configure_process>(env));
   add_store_calls(env, exports);
+  add_check_calls(env, exports);
   add_mount_calls(env, exports);
   add_descriptor_store_calls(env, exports);
   return exports;

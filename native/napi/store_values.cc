@@ -58,20 +58,21 @@ Napi::Object to_value(Napi::Env env, const store::Stats& stats) {
   return value;
 }
 
+Napi::Object to_value(Napi::Env env, const store::Damage& damage) {
+  auto value = Napi::Object::New(env);
+  value.Set("kind", Napi::String::New(env, damage.kind));
+  value.Set("file", Napi::String::New(env, damage.file));
+  value.Set("fileOffsetBytes", number(env, damage.file_offset_bytes));
+  if (damage.volume_offset_bytes != UINT64_MAX) value.Set("volumeOffsetBytes", number(env, damage.volume_offset_bytes));
+  value.Set("segment", number(env, damage.segment));
+  value.Set("slot", number(env, damage.slot));
+  value.Set("detail", Napi::String::New(env, damage.detail));
+  return value;
+}
+
 Napi::Array to_value(Napi::Env env, const std::vector<store::Damage>& damage) {
   auto values = Napi::Array::New(env, damage.size());
-  for (uint32_t i = 0; i < damage.size(); i++) {
-    const store::Damage& piece = damage[i];
-    auto value = Napi::Object::New(env);
-    value.Set("kind", Napi::String::New(env, piece.kind));
-    value.Set("file", Napi::String::New(env, piece.file));
-    value.Set("fileOffsetBytes", number(env, piece.file_offset_bytes));
-    if (piece.volume_offset_bytes != UINT64_MAX) value.Set("volumeOffsetBytes", number(env, piece.volume_offset_bytes));
-    value.Set("segment", number(env, piece.segment));
-    value.Set("slot", number(env, piece.slot));
-    value.Set("detail", Napi::String::New(env, piece.detail));
-    values.Set(i, value);
-  }
+  for (uint32_t i = 0; i < damage.size(); i++) values.Set(i, to_value(env, damage[i]));
   return values;
 }
 

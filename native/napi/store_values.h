@@ -8,6 +8,7 @@ namespace galleonfs::node {
 
 Napi::Object to_value(Napi::Env env, const store::RecoveryReport& report);
 Napi::Object to_value(Napi::Env env, const store::Stats& stats);
+Napi::Object to_value(Napi::Env env, const store::Damage& damage);
 Napi::Array to_value(Napi::Env env, const std::vector<store::Damage>& damage);
 Napi::Uint8Array to_value(Napi::Env env, const std::array<uint8_t, 16>& uuid);
 

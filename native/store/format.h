@@ -49,6 +49,8 @@ struct RawEntry {
   uint32_t check = 0;
 };
 static_assert(sizeof(RawEntry) == 32);
+// Payload of a record block: u32 magic, u32 count, then count x {u64 first block, u64 end block}.
+constexpr uint32_t kDiscardMagic = 0x43534944;  // "DISC"
 constexpr uint32_t kEntriesPerPage = kPageBytes / sizeof(RawEntry);
 constexpr uint64_t kLogicalBlockMax = (1ULL << 36) - 1;
 constexpr uint64_t kLsnMax = (1ULL << 48) - 1;

@@ -4,24 +4,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "page_chain.h"
 #include "summary.h"
 
 namespace galleonfs::store {
 namespace {
 
-// Chain page: 0 32 pointer to the next page (page 0: last)   32 4 payload length   36 4 index from the end
-//             40 4056 payload
-struct ChainHeader {
-  PagePointer next;
-  uint32_t length = 0;
-  uint32_t index = 0;
-};
-static_assert(sizeof(ChainHeader) == 40);
-constexpr size_t kChainPayload = kPageBytes - sizeof(ChainHeader);
 constexpr uint64_t kGrowthPages = 256;
 constexpr size_t kStagedMax = 256;
-
-uint64_t chain_pages(size_t bytes) { return (bytes + kChainPayload - 1) / kChainPayload; }
 
 }  // namespace
 

@@ -58,12 +58,17 @@ std::optional<Entry> decode_entry(const RawEntry& raw, const Salt& salt, uint32_
 
 std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot, uint64_t lsn,
                                   const std::function<bool(const Entry&)>& confirm) {
+  return repair_entry(raw, salt, slot, [&](const Entry& entry) { return entry.lsn == lsn && confirm(entry); });
+}
+
+std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot,
+                                  const std::function<bool(const Entry&)>& confirm) {
   for (size_t at = 0; at < sizeof raw; at++) {
     for (unsigned mask = 1; mask < 256; mask++) {
       RawEntry candidate = raw;
       reinterpret_cast<uint8_t*>(&candidate)[at] ^= static_cast<uint8_t>(mask);
       const std::optional<Entry> entry = decode_entry(candidate, salt, slot);
-      if (entry.has_value() && entry->lsn == lsn && confirm(*entry)) return entry;
+      if (entry.has_value() && confirm(*entry)) return entry;
     }
   }
   return {};

@@ -33,6 +33,10 @@ std::optional<Entry> decode_entry(const RawEntry& raw, const Salt& salt, uint32_
 std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot, uint64_t lsn,
                                   const std::function<bool(const Entry&)>& confirm);
 
+// The same where the LSN is not known, as behind compaction.
+std::optional<Entry> repair_entry(const RawEntry& raw, const Salt& salt, uint32_t slot,
+                                  const std::function<bool(const Entry&)>& confirm);
+
 // The distance from an LSN back to the durable LSN, in 8 bits, rounded up (so the durable LSN is rounded down).
 uint8_t encode_distance(uint64_t distance);
 uint64_t decode_distance(uint8_t code);

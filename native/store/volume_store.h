@@ -199,9 +199,6 @@ class VolumeStore final : public Store {
   RecoveryReport recovery_;
 };
 
-// Payload of a record block: u32 magic, u32 count, then count x {u64 first block, u64 end block}.
-constexpr uint32_t kDiscardMagic = 0x43534944;  // "DISC"
-
 Failure failure(int error, const char* code, std::string detail);
 
 }  // namespace galleonfs::store

@@ -1,4 +1,5 @@
 export { Catalog } from './catalog.ts';
+export { readCatalogCopy } from './catalog-copy.ts';
 export type { StorageClass } from './storage-class.ts';
 export { parseVolumeName, type VolumeName } from './volume-name.ts';
 export {

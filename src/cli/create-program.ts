@@ -3,6 +3,7 @@ import { loadConfiguration, SETTINGS, formatBindAddress, CONFIG_FILE_VARIABLE } 
 import { VERSION } from '../daemon/index.ts';
 import { exitCodes, exitCodesOfCodes, GalleonError } from '../errors/index.ts';
 import { formatByteSize } from '../lib/index.ts';
+import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
 import { configurationFrom } from './context.ts';
 import { addDaemonCommands } from './daemon-commands.ts';
@@ -35,6 +36,7 @@ export function createProgram(): Command {
   addVolumeCommands(program);
   addMountCommands(program);
   addDaemonCommands(program);
+  addCheckCommand(program);
   addCompletionCommand(program);
   return program.addHelpText('after', helpText());
 }

@@ -35,6 +35,7 @@ export const errorCodes = {
   STORE_READ_ONLY: 'read_only',
   STORE_CLOSED: 'unavailable',
   STORE_MOUNTED: 'busy',
+  STORE_CHECK_FAILED: 'corrupt',
 
   // The native mount.
   FUSE_DEVICE_MISSING: 'unavailable',

@@ -39,6 +39,7 @@ export const exitCodesOfCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
   STORE_FORMAT_NEWER: 32,
   CATALOG_TOO_NEW: 32,
   STORE_SUPERBLOCK_DAMAGED: 33,
+  STORE_LOCKED: 34,
 };
 
 export function toExitCode(error: unknown): number {

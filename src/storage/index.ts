@@ -1,4 +1,6 @@
 export type {
+  CheckFinding,
+  CheckReport,
   Damage,
   NativeInheritedMount,
   NativeMountOptions,
@@ -10,4 +12,5 @@ export type {
   StoreStats,
 } from './native.ts';
 export { configureStorage, VolumeStore, type CreateOptions, type OpenOptions } from './volume-store.ts';
+export { StoreCheck } from './store-check.ts';
 export { NativeMount, unmountStale } from './native-mount.ts';

@@ -9,6 +9,7 @@ import { GalleonError } from '../errors/index.ts';
 
 declare const storeBrand: unique symbol;
 declare const mountBrand: unique symbol;
+declare const checkBrand: unique symbol;
 /** An open store. Kept alive by the addon until storeClose(), also when nobody holds it. */
 export interface StoreHandle {
   readonly [storeBrand]: never;
@@ -16,6 +17,11 @@ export interface StoreHandle {
 /** A served mount. Kept alive by the addon until it ends. */
 export interface MountHandle {
   readonly [mountBrand]: never;
+}
+
+/** An offline check; holds the store's lock until checkEnd(). */
+export interface CheckHandle {
+  readonly [checkBrand]: never;
 }
 
 /** What a failed native call rejects with: `code` is one of src/errors, `errno` positive. */
@@ -110,6 +116,51 @@ export interface NativeProcessOptions {
    * deposited memory, which works everywhere. Settled for each mount when it is mounted, for its whole life.
    */
   readonly inFlight: 'auto' | 'slots';
+}
+
+/** What a check found. `note`: harmless; `error`: does not add up, no data is lost by it; `damage`: data is lost. */
+export interface CheckFinding extends Damage {
+  readonly severity: 'note' | 'error' | 'damage';
+  /** What a repair does about it; absent: nothing. */
+  readonly repair?: string;
+}
+
+export interface CheckReport {
+  /** 16 bytes. */
+  readonly volumeId: Uint8Array;
+  readonly sizeBytes: number;
+  readonly blockSizeBytes: number;
+  /** Of the superblock that opening would use; 0: none can be used, and nothing else was checked. */
+  readonly superblockGeneration: number;
+  readonly checkpointLsn: number;
+  readonly liveBlocks: number;
+  readonly verifiedBlocks: number;
+  readonly lostBlocks: number;
+  readonly segments: number;
+  readonly compactedSegments: number;
+  readonly filesInUse: number;
+  /** Opened since the checkpoint: found by their headers. */
+  readonly filesReplayed: number;
+  /** Free after the next checkpoint. */
+  readonly filesPending: number;
+  readonly filesFree: number;
+  /** All files together. */
+  readonly fileBytes: number;
+  readonly mapPages: number;
+  readonly mapPagesUsed: number;
+  readonly mapPagesPending: number;
+  readonly mapPagesFree: number;
+  readonly stragglerEntries: number;
+  /** Of the journal after the checkpoint: what opening would replay, and what it would pass over. */
+  readonly replayEntries: number;
+  readonly tornEntries: number;
+  readonly readBytes: number;
+  readonly durationUs: number;
+  /** All findings; the first 1000 are in `findings`. */
+  readonly notes: number;
+  readonly errors: number;
+  readonly damages: number;
+  readonly findings: readonly CheckFinding[];
 }
 
 export interface NativeMountOptions {
@@ -211,6 +262,17 @@ export interface Addon {
   storeAllocatedBytes(store: StoreHandle): number;
   storeReadOnly(store: StoreHandle): boolean;
   storeDamage(store: StoreHandle): Damage[];
+
+  /** Locks a store that nobody has open. Without `writable` its files are opened so that nothing can be written. */
+  checkBegin(directory: string, writable: boolean): Promise<CheckHandle>;
+  checkRun(check: CheckHandle): Promise<CheckReport>;
+  /** Does what the findings of the last run say in `repair`. */
+  checkRepair(check: CheckHandle): Promise<void>;
+  checkProgress(check: CheckHandle): { doneBytes: number; totalBytes: number };
+  /** The run under way rejects with OPERATION_CANCELLED. */
+  checkCancel(check: CheckHandle): void;
+  /** Gives the lock back; not while a call is under way. */
+  checkEnd(check: CheckHandle): void;
 
   /**
    * Mounts and serves. The store stays open until the mount has ended. `lost` is called once, and the mount has ended, when

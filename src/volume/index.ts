@@ -1,3 +1,4 @@
+export { findCheckTargets, type CheckTarget, type CheckTargets } from './check-targets.ts';
 export { nativeEngine } from './native-engine.ts';
 export { DEFAULT_STORAGE_CLASSES, listStorageClasses } from './storage-classes.ts';
 export { StoreDirectories } from './store-directories.ts';
