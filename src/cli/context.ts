@@ -36,7 +36,11 @@ export class Context {
 
 /** @throws GalleonError CONFIG_INVALID */
 export function configurationFrom(options: Readonly<Record<string, unknown>>): Configuration {
-  const flags = Object.fromEntries(Object.entries(SETTINGS).map(([name, { key }]) => [name, options[key]]));
+  const flags = {
+    ...Object.fromEntries(Object.entries(SETTINGS).map(([name, { key }]) => [name, options[key]])),
+    // commander knows --no-x as x being false.
+    noSupervisor: options['supervisor'] === false ? true : undefined,
+  };
   const file = options['config'];
   return loadConfiguration({ flags, file: typeof file === 'string' ? file : undefined, environment: process.env });
 }

@@ -9,6 +9,7 @@ import { configurationFrom } from './context.ts';
 import { addDaemonCommands } from './daemon-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { runDaemon } from './run-daemon.ts';
+import { unhurried } from './supervise.ts';
 import { addVolumeCommands } from './volume-commands.ts';
 
 /** The whole command line: flags alone start the daemon, a subcommand talks to it. */
@@ -29,7 +30,7 @@ export function createProgram(): Command {
           `there is no command "${words[0]}"; "galleonfs --help" shows those there are`,
         );
       }
-      await runDaemon(configurationFrom(options));
+      await unhurried(async () => await runDaemon(configurationFrom(options)));
     });
   addSettings(program);
   program.option('--json', 'subcommands print JSON, and nothing else, on stdout');

@@ -4,12 +4,15 @@ import { openDaemon, runDemo, VERSION, type Daemon } from '../daemon/index.ts';
 import { GalleonError } from '../errors/index.ts';
 import type { Log } from '../lib/index.ts';
 import { createLogger } from '../monitoring/index.ts';
+import { becomeSupervisor, wantsSupervisor } from './supervise.ts';
 
 /**
- * Runs the daemon in the foreground until SIGTERM, SIGINT, SIGHUP or `galleonfs stop`; resolves after a clean stop.
+ * Runs the daemon in the foreground until SIGTERM, SIGINT, SIGHUP or `galleonfs stop`; resolves after a clean stop. Without
+ * a supervisor yet (ours, or systemd) it becomes one, which runs the daemon below it: then this does not return.
  * @throws GalleonError what kept it from starting, or from stopping cleanly
  */
 export async function runDaemon(configuration: Configuration): Promise<void> {
+  if (wantsSupervisor(configuration, process.env)) becomeSupervisor(configuration);
   const log = createLogger({ level: configuration.logLevel, readable: process.stderr.isTTY });
   for (const variable of unknownVariables(process.env)) {
     log.warn({ variable }, `the environment variable ${variable} means nothing to GalleonFS: is it misspelt?`);

@@ -1,6 +1,7 @@
 export { formatBindAddress, parseBindAddress, type BindAddress } from './bind-address.ts';
 export {
   CONFIG_FILE_VARIABLE,
+  LAUNCHER_VARIABLE,
   loadConfiguration,
   unknownVariables,
   type ConfigurationSources,

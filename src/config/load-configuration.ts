@@ -8,6 +8,8 @@ import { SETTINGS, type Configuration } from './settings.ts';
 type SettingName = keyof Configuration;
 
 export const CONFIG_FILE_VARIABLE = 'GALLEONFS_CONFIG';
+/** Set by bin/galleonfs: how it was called. */
+export const LAUNCHER_VARIABLE = 'GALLEONFS_LAUNCHER';
 
 export interface ConfigurationSources {
   /** Values of the flags that were given, by the name of the setting. */
@@ -55,6 +57,7 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
     demoMode: value('demoMode'),
     setupDefaults: value('setupDefaults'),
     allowOther: value('allowOther'),
+    noSupervisor: value('noSupervisor'),
   };
   refuseNesting(configuration);
   return Object.freeze(configuration);
@@ -62,7 +65,11 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
 
 /** Names of GALLEONFS_ variables that no setting has: probably misspelt, worth a warning. */
 export function unknownVariables(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const known = new Set([CONFIG_FILE_VARIABLE, ...Object.values(SETTINGS).map(({ variable }) => variable)]);
+  const known = new Set([
+    CONFIG_FILE_VARIABLE,
+    LAUNCHER_VARIABLE,
+    ...Object.values(SETTINGS).map(({ variable }) => variable),
+  ]);
   return Object.keys(environment).filter((name) => name.startsWith('GALLEONFS_') && !known.has(name));
 }
 
@@ -76,6 +83,7 @@ function defaults(environment: Readonly<Record<string, string | undefined>>): Co
     demoMode: false,
     setupDefaults: false,
     allowOther: false,
+    noSupervisor: false,
   };
 }
 

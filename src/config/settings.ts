@@ -21,6 +21,7 @@ export interface Configuration {
   readonly demoMode: boolean;
   readonly setupDefaults: boolean;
   readonly allowOther: boolean;
+  readonly noSupervisor: boolean;
 }
 
 /** One setting in its three spellings; `parse` takes the text of a flag or variable, or the value from the file. */
@@ -59,6 +60,7 @@ export const SETTINGS: Settings = {
   demoMode: setting('demoMode', 'demo-mode', 'make three volumes, use them, show what happens, keep running', truth),
   setupDefaults: setting('setupDefaults', 'setup-defaults', 'make the default storage classes', truth),
   allowOther: setting('allowOther', 'allow-other', 'let other users reach mounted volumes (file modes apply)', truth),
+  noSupervisor: setting('noSupervisor', 'no-supervisor', 'run alone: the mounts end when the daemon dies', truth),
 };
 
 function setting<Value>(

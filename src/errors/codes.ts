@@ -92,6 +92,7 @@ export const errorCodes = {
   OPERATION_TIMED_OUT: 'unavailable',
   OPERATION_UNSUPPORTED: 'unsupported',
   ADDON_UNAVAILABLE: 'unavailable',
+  SUPERVISOR_UNAVAILABLE: 'unavailable',
   SYSTEM_ERROR: 'io',
   SYSTEM_NO_SPACE: 'no_space',
   SYSTEM_PERMISSION: 'permission',

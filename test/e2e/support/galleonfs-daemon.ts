@@ -45,7 +45,9 @@ export class GalleonfsDaemon implements AsyncDisposable {
   readonly mountPoint: string;
   readonly logPath: string;
   readonly #options: DaemonOptions;
+  /** The supervisor, which the launcher becomes; or the daemon itself when it runs alone. */
   #process: ChildProcess | undefined;
+  #pid: number | undefined;
   #address = '';
 
   private constructor(options: DaemonOptions) {
@@ -64,7 +66,14 @@ export class GalleonfsDaemon implements AsyncDisposable {
     return daemon;
   }
 
+  /** The daemon's own process, which its supervisor may replace. */
   get pid(): number {
+    if (this.#pid === undefined) throw new Error('the daemon is not running');
+    return this.#pid;
+  }
+
+  /** The process that was started: it stays when the daemon is replaced. */
+  get supervisorPid(): number {
     if (this.#process?.pid === undefined) throw new Error('the daemon is not running');
     return this.#process.pid;
   }
@@ -92,7 +101,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
     this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     living.add(this);
-    await this.#answering();
+    await this.answering();
   }
 
   /** Runs a subcommand that must succeed and returns what it printed. */
@@ -135,7 +144,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
     if (exitCode !== 0) throw new Error(`the daemon ended with exit code ${exitCode}: ${this.#logTail()}`);
   }
 
-  /** `kill -9`: the daemon has no chance to do anything. Its dead mounts are taken away. */
+  /** `kill -9` of daemon and supervisor: neither has a chance to do anything. Their dead mounts are taken away. */
   async kill(): Promise<void> {
     await this.killLeavingMounts();
     await this.#unmountAll();
@@ -145,9 +154,14 @@ export class GalleonfsDaemon implements AsyncDisposable {
     await this.#end('SIGKILL');
   }
 
+  /** `kill -9` of the daemon alone: its supervisor starts another. */
+  killDaemon(): void {
+    process.kill(this.pid, 'SIGKILL');
+  }
+
   /** The last resort when this process ends without disposing: kills, unmounts, leaves the files. */
   abandon(): void {
-    if (this.#process?.pid !== undefined) process.kill(-this.#process.pid, 'SIGKILL');
+    if (this.#process?.pid !== undefined) killTree(this.#process.pid);
     for (const path of this.#mounts()) execFileSync('umount', ['--lazy', path], { stdio: 'ignore' });
   }
 
@@ -163,15 +177,20 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const child = this.#process;
     if (child?.pid === undefined) throw new Error('the daemon is not running');
     const ended = child.exitCode !== null || child.signalCode !== null ? Promise.resolve() : once(child, 'exit');
-    signalGroup(child.pid, signal);
+    const killed = signal === 'SIGKILL' ? killTree(child.pid) : [];
+    if (signal === 'SIGTERM') child.kill(signal);
     const inTime = await Promise.race([ended.then(() => true), sleep(STOP_TIMEOUT_MS, false, { ref: false })]);
     if (!inTime)
       throw new Error(`the daemon still runs ${STOP_TIMEOUT_MS / 1000} s after ${signal}: ${this.#logTail()}`);
+    for (const pid of killed) while (isRunning(pid)) await sleep(10);
     this.#process = undefined;
+    this.#pid = undefined;
     return child.exitCode;
   }
 
-  async #answering(): Promise<void> {
+  /** Waits until a daemon serves; after a kill, not the one that was killed. */
+  async answering(): Promise<void> {
+    const before = this.#pid;
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
       const child = this.#process;
@@ -180,7 +199,11 @@ export class GalleonfsDaemon implements AsyncDisposable {
         throw new Error(`the daemon ended while starting: ${this.#logTail()}`);
       }
       const { exitCode, stdout } = await this.tryGalleonfs('status', '--json');
-      if (exitCode === 0 && (JSON.parse(stdout) as { phase: string }).phase === 'running') return;
+      if (exitCode === 0) {
+        const { phase, pid } = JSON.parse(stdout) as { phase: string; pid: number };
+        this.#pid = pid;
+        if (phase === 'running' && pid !== before) return;
+      }
       if (Date.now() > deadline) throw new Error(`the daemon does not answer: ${this.#logTail()}`);
       await sleep(50);
     }
@@ -199,12 +222,28 @@ export class GalleonfsDaemon implements AsyncDisposable {
   }
 }
 
-/** The launcher and whatever it may have started; nothing happens where all of it has ended by itself. */
-function signalGroup(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+/** Kills a process and its children; it is stopped first, so that it starts no other meanwhile. Returns the children. */
+function killTree(pid: number): number[] {
   try {
-    process.kill(-pid, signal);
+    process.kill(pid, 'SIGSTOP');
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number);
+    const killed = children.filter((child) => child > 0);
+    for (const one of [pid, ...killed]) process.kill(one, 'SIGKILL');
+    return killed;
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    // All or part of it has ended by itself.
+    if (error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** A zombie, which only waits to be noticed, is none. */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return !stat.slice(stat.lastIndexOf(')')).startsWith(') Z');
+  } catch {
+    return false;
   }
 }
 

@@ -29,6 +29,15 @@ test('the file can be named by GALLEONFS_CONFIG', () => {
   assert.equal(loadConfiguration({ environment: { GALLEONFS_CONFIG: file } }).demoMode, true);
 });
 
+test('running without a supervisor can be asked for in every place', () => {
+  const file = configurationFile({ noSupervisor: true });
+  assert.equal(loadConfiguration({}).noSupervisor, false);
+  assert.equal(loadConfiguration({ flags: { noSupervisor: true } }).noSupervisor, true);
+  assert.equal(loadConfiguration({ environment: { GALLEONFS_NO_SUPERVISOR: '1' } }).noSupervisor, true);
+  assert.equal(loadConfiguration({ file }).noSupervisor, true);
+  assert.equal(loadConfiguration({ environment: { GALLEONFS_NO_SUPERVISOR: 'no' }, file }).noSupervisor, false);
+});
+
 test('the configuration is frozen', () => {
   const configuration = loadConfiguration({});
   assert.ok(Object.isFrozen(configuration));
