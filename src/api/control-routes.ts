@@ -28,6 +28,12 @@ export function addControlRoutes(app: FastifyInstance, daemon: Daemon, boundAddr
     return await reply.code(202).send({ pid: process.pid });
   });
 
+  app.post('/api/v1/restart', async (_request, reply) => {
+    await daemon.started;
+    daemon.askToRestart();
+    return await reply.code(202).send({ pid: process.pid });
+  });
+
   app.get('/api/v1/classes', () => daemon.storageClasses());
 
   app.get('/api/v1/volumes', async () => {

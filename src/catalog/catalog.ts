@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { GalleonError } from '../errors/index.ts';
 import { lockHolder } from './lock-holder.ts';
+import type { MountRecord } from './mount-record.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { VolumeName } from './volume-name.ts';
 import type { VolumeRecord } from './volume-record.ts';
@@ -10,9 +11,10 @@ const FORMAT = 1;
 const FORMAT_KEY = 'meta!format';
 const VOLUME_PREFIX = 'volume!';
 const CLASS_PREFIX = 'class!';
+const MOUNT_PREFIX = 'mount!';
 
 /**
- * The daemon's metadata: volumes and storage classes, kept in LevelDB.
+ * The daemon's metadata: volumes, storage classes and mounts, kept in LevelDB.
  *
  * Invariants: what the maps show is what is on disk (a write reaches the map only after LevelDB synced it). LevelDB's
  * kernel lock on `<directory>/LOCK` is what makes a storage path exclusive: it ends with the process, however it ends.
@@ -21,11 +23,18 @@ export class Catalog {
   readonly #database: Level;
   readonly #volumes: Map<VolumeName, VolumeRecord>;
   readonly #classes: Map<string, StorageClass>;
+  readonly #mounts: Map<VolumeName, MountRecord>;
 
-  private constructor(database: Level, volumes: Map<VolumeName, VolumeRecord>, classes: Map<string, StorageClass>) {
+  private constructor(
+    database: Level,
+    volumes: Map<VolumeName, VolumeRecord>,
+    classes: Map<string, StorageClass>,
+    mounts: Map<VolumeName, MountRecord>,
+  ) {
     this.#database = database;
     this.#volumes = volumes;
     this.#classes = classes;
+    this.#mounts = mounts;
   }
 
   /**
@@ -43,10 +52,12 @@ export class Catalog {
       await checkFormat(database, directory);
       const volumes = await readAll<VolumeRecord>(database, VOLUME_PREFIX);
       const classes = await readAll<StorageClass>(database, CLASS_PREFIX);
+      const mounts = await readAll<MountRecord>(database, MOUNT_PREFIX);
       return new Catalog(
         database,
         new Map(volumes.map((record) => [record.name, record])),
         new Map(classes.map((storageClass) => [storageClass.name, storageClass])),
+        new Map(mounts.map((mount) => [mount.volume, mount])),
       );
     } catch (error) {
       await database.close();
@@ -88,6 +99,23 @@ export class Catalog {
   async putStorageClass(storageClass: StorageClass): Promise<void> {
     await this.#database.put(CLASS_PREFIX + storageClass.name, JSON.stringify(storageClass), { sync: true });
     this.#classes.set(storageClass.name, storageClass);
+  }
+
+  /** The mounts that stood, or were being made, when they were last written. */
+  mounts(): MountRecord[] {
+    return [...this.#mounts.values()];
+  }
+
+  /** Survives the process, not a power cut, which ends mounts as well. */
+  async putMount(record: MountRecord): Promise<void> {
+    await this.#database.put(MOUNT_PREFIX + record.volume, JSON.stringify(record));
+    this.#mounts.set(record.volume, record);
+  }
+
+  /** As durable as putMount(). */
+  async removeMount(volume: VolumeName): Promise<void> {
+    await this.#database.del(MOUNT_PREFIX + volume);
+    this.#mounts.delete(volume);
   }
 
   /** Gives the lock back. Idempotent. */

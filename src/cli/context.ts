@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { loadConfiguration, SETTINGS, type Configuration } from '../config/index.ts';
-import { ControlClient } from './control-client.ts';
+import type { ControlClient } from './control-client.ts';
 
 /** What every subcommand needs: the settings, the daemon's client, and where the answer goes. */
 export class Context {
@@ -20,7 +20,9 @@ export class Context {
 
   /** Runs `use` with a connection to the daemon. @throws GalleonError DAEMON_UNREACHABLE, or what the daemon answers */
   async withDaemon<Result>(use: (client: ControlClient) => Promise<Result>): Promise<Result> {
-    const client = new ControlClient(this.configuration.storagePath);
+    // Loaded when it is needed: a daemon starts faster without.
+    const control = await import('./control-client.ts');
+    const client = new control.ControlClient(this.configuration.storagePath);
     try {
       return await use(client);
     } finally {

@@ -12,6 +12,9 @@ import { runDaemon } from './run-daemon.ts';
 import { unhurried } from './supervise.ts';
 import { addVolumeCommands } from './volume-commands.ts';
 
+/** With it the daemon asks whoever started it to start it again, at once. */
+const RESTART_EXIT_CODE = 85;
+
 /** The whole command line: flags alone start the daemon, a subcommand talks to it. */
 export function createProgram(): Command {
   const program = new Command('galleonfs')
@@ -30,7 +33,9 @@ export function createProgram(): Command {
           `there is no command "${words[0]}"; "galleonfs --help" shows those there are`,
         );
       }
-      await unhurried(async () => await runDaemon(configurationFrom(options)));
+      await unhurried(async () => {
+        if ((await runDaemon(configurationFrom(options))) === 'restart') process.exitCode = RESTART_EXIT_CODE;
+      });
     });
   addSettings(program);
   program.option('--json', 'subcommands print JSON, and nothing else, on stdout');
@@ -52,6 +57,7 @@ function addSettings(program: Command): void {
     bindAddress: formatBindAddress(defaults.bindAddress),
     fuseDriver: defaults.fuseDriver,
     cacheSizeBytes: formatByteSize(defaults.cacheSizeBytes),
+    inFlight: defaults.inFlight,
     logLevel: defaults.logLevel,
   };
   for (const [name, { flag, description }] of Object.entries(SETTINGS)) {
@@ -78,5 +84,5 @@ Examples:
   galleonfs status --json
 
 Exit codes: 0 success, ${codes.join(', ')};
-  ${special.join(', ')}`;
+  ${special.join(', ')}; ${RESTART_EXIT_CODE}: the daemon asks to be started again.`;
 }

@@ -6,7 +6,7 @@ import { createProgram } from './create-program.ts';
 async function main(args: readonly string[]): Promise<number> {
   try {
     await createProgram().parseAsync(args, { from: 'user' });
-    return 0;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     // commander has said what is wrong; help and version are no errors.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.invalid_argument;

@@ -1,7 +1,9 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { MountBody, UnmountBody } from '../api/index.ts';
 import type { VolumeDetails } from '../daemon/index.ts';
+import { GalleonError } from '../errors/index.ts';
+import { unmountLeftover } from '../mount/index.ts';
 import { Context } from './context.ts';
 import { MOUNT_OPTIONS_HELP, mountOptionsArgument } from './mount-options.ts';
 
@@ -42,7 +44,19 @@ export function addMountCommands(program: Command): void {
       const context = Context.of(command);
       const isPath = target.includes('/') || target === '.' || target === '..';
       const body: UnmountBody = { target: isPath ? resolve(target) : target, lazy: lazy === true };
-      const unmounted = await context.withDaemon(async (client) => await client.post<VolumeDetails>('/unmount', body));
-      context.print(unmounted, () => `Unmounted volume "${unmounted.name}".`);
+      try {
+        const unmounted = await context.withDaemon(
+          async (client) => await client.post<VolumeDetails>('/unmount', body),
+        );
+        context.print(unmounted, () => `Unmounted volume "${unmounted.name}".`);
+      } catch (error) {
+        if (!(error instanceof GalleonError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
+        // What a daemon that cannot be started any more left behind.
+        const path = isPath ? resolve(target) : join(context.configuration.mountPoint, target);
+        await unmountLeftover(path, { lazy: body.lazy === true }).catch((failure: unknown) => {
+          throw failure instanceof GalleonError && failure.code === 'VOLUME_NOT_MOUNTED' ? error : failure;
+        });
+        context.print({ path }, () => `No daemon answers; took away the mount it left at ${path}.`);
+      }
     });
 }

@@ -5,6 +5,10 @@ import { parseBindAddress, type BindAddress } from './bind-address.ts';
 export const FUSE_DRIVERS = ['native', 'portable'] as const;
 export type FuseDriver = (typeof FUSE_DRIVERS)[number];
 
+/** `auto`: the kernel resends the requests a dead daemon left, where it can (Linux 6.9); else, and with `slots`, we keep them. */
+export const IN_FLIGHT_WAYS = ['auto', 'slots'] as const;
+export type InFlightWay = (typeof IN_FLIGHT_WAYS)[number];
+
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -17,6 +21,7 @@ export interface Configuration {
   readonly bindAddress: BindAddress;
   readonly fuseDriver: FuseDriver;
   readonly cacheSizeBytes: ByteCount;
+  readonly inFlight: InFlightWay;
   readonly logLevel: LogLevel;
   readonly demoMode: boolean;
   readonly setupDefaults: boolean;
@@ -55,6 +60,12 @@ export const SETTINGS: Settings = {
     'cache-size <size>',
     'memory for cached metadata pages of all volumes',
     cacheSize,
+  ),
+  inFlight: setting(
+    'inFlight',
+    'in-flight <way>',
+    'how requests survive the daemon: auto (the kernel resends them, from Linux 6.9 on) or slots (we keep them)',
+    (value) => oneOf(IN_FLIGHT_WAYS, value),
   ),
   logLevel: setting('logLevel', 'log-level <level>', LOG_LEVELS.join(', '), (value) => oneOf(LOG_LEVELS, value)),
   demoMode: setting('demoMode', 'demo-mode', 'make three volumes, use them, show what happens, keep running', truth),

@@ -2,13 +2,15 @@ import { DEFAULT_MOUNT_PREFERENCES, type MountPreferences, type StorageClass } f
 import type { Configuration } from '../config/index.ts';
 import { GalleonError, toGalleonError } from '../errors/index.ts';
 import { SerialQueue, type Log } from '../lib/index.ts';
-import type { Mounts } from '../mount/index.ts';
+import type { Mounts, ResumableMount } from '../mount/index.ts';
 import type { DamageWatch, VolumeReading } from '../monitoring/index.ts';
 import { listStorageClasses, type CreateVolumeRequest, type Volume, type Volumes } from '../volume/index.ts';
 import type { Catalog } from '../catalog/index.ts';
 import type { DaemonStatus, DaemonPhase } from './daemon-status.ts';
+import type { DescriptorStore } from '../storage/index.ts';
 import type { StoragePath } from './storage-path.ts';
 import { VERSION } from './version.ts';
+import { Watchdog, type MountProgress } from './watchdog.ts';
 import { viewVolume, viewVolumeDetails, type DamageView, type VolumeDetails, type VolumeView } from './volume-view.ts';
 
 export interface MountRequest {
@@ -28,9 +30,13 @@ export interface DaemonParts {
   readonly catalog: Catalog;
   readonly volumes: Volumes;
   readonly mounts: Mounts;
+  readonly descriptors: DescriptorStore;
   readonly damageWatch: DamageWatch;
   readonly log: Log;
 }
+
+/** `stop`: for good. `restart`: another daemon, of the version then installed, goes on with the mounts. */
+export type Ending = 'stop' | 'restart';
 
 const UNMOUNT_PATIENCE_MS = 5000;
 const WATCH_INTERVAL_MS = 5000;
@@ -46,7 +52,8 @@ export class Daemon {
   readonly #turns = new SerialQueue();
   readonly #startedAt = new Date();
   readonly #started = Promise.withResolvers<undefined>();
-  readonly #stopAsked = Promise.withResolvers<undefined>();
+  readonly #endAsked = Promise.withResolvers<Ending>();
+  readonly #watchdog: Watchdog;
   readonly #hurry = new AbortController();
   #phase: DaemonPhase = 'starting';
   #starting: Promise<void> | undefined;
@@ -55,6 +62,11 @@ export class Daemon {
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
+    const { descriptors, log } = parts;
+    const notify = (state: string): void => {
+      descriptors.notify(state);
+    };
+    this.#watchdog = new Watchdog({ notify, progress: () => this.#progress(), log });
     this.#started.promise.catch(() => undefined); // start() itself throws it; not everybody awaits `started`.
   }
 
@@ -75,13 +87,30 @@ export class Daemon {
     return this.#started.promise;
   }
 
-  /** Resolves when somebody asked the daemon to stop through one of its faces. */
-  get stopAsked(): Promise<undefined> {
-    return this.#stopAsked.promise;
+  /** Whether programs wait on mounts that an earlier daemon left: what can wait must not delay the start then. */
+  get resumes(): boolean {
+    return this.#parts.descriptors.inherited.size > 0;
+  }
+
+  /** Resolves when somebody asked the daemon to end through one of its faces. */
+  get endAsked(): Promise<Ending> {
+    return this.#endAsked.promise;
   }
 
   askToStop(): void {
-    this.#stopAsked.resolve(undefined);
+    this.#endAsked.resolve('stop');
+  }
+
+  /** @throws GalleonError RESTART_UNSUPPORTED when mounts would not outlive this daemon */
+  askToRestart(): void {
+    const hindrance = this.#parts.mounts.handOverHindrance;
+    if (hindrance !== undefined) {
+      throw new GalleonError(
+        'RESTART_UNSUPPORTED',
+        `the daemon cannot be restarted under its mounts: ${hindrance}; use "galleonfs stop" and start it again`,
+      );
+    }
+    this.#endAsked.resolve('restart');
   }
 
   /**
@@ -104,13 +133,23 @@ export class Daemon {
     await this.#stopping;
   }
 
+  /**
+   * Checkpoints, stops serving and closes everything, and leaves the mounts to the next daemon: what is used on them waits.
+   * `beforeRelease` as for `stop`.
+   * @throws GalleonError when a store did not close cleanly; the next daemon recovers it
+   */
+  async handOver(beforeRelease: () => Promise<void>): Promise<void> {
+    this.#stopping ??= this.#handOver(beforeRelease);
+    await this.#stopping;
+  }
+
   /** Makes a stop that is under way unmount lazily instead of waiting for open files. */
   hurry(): void {
     this.#hurry.abort();
   }
 
   status(boundAddress: string | null): DaemonStatus {
-    const { configuration, mounts, paths } = this.#parts;
+    const { configuration, descriptors, mounts, paths } = this.#parts;
     return {
       version: VERSION,
       pid: process.pid,
@@ -121,6 +160,7 @@ export class Daemon {
       mountPoint: configuration.mountPoint,
       bindAddress: boundAddress,
       fuseDriver: mounts.driverName,
+      descriptorStore: descriptors.kind,
       memoryBytes: process.memoryUsage.rss(),
       volumes: this.listVolumes(),
     };
@@ -233,8 +273,15 @@ export class Daemon {
 
   async #start(): Promise<void> {
     try {
-      await this.#parts.volumes.recover();
-      await Promise.all(this.#parts.volumes.list().map(async (volume) => await this.#mountAtStart(volume)));
+      const { descriptors, mounts, volumes } = this.#parts;
+      await volumes.settle();
+      const resumable = await mounts.takeStock();
+      // Those that somebody waits on come first.
+      await Promise.all([...resumable].map(async ([name, mount]) => await this.#resume(name, mount)));
+      mounts.settled();
+      await Promise.all(volumes.list().map(async (volume) => await this.#mountAtStart(volume)));
+      descriptors.notify('READY=1');
+      this.#watchdog.start(process.env);
       this.#parts.damageWatch.look();
       this.#parts.damageWatch.start(WATCH_INTERVAL_MS);
       this.#mountWatch = setInterval(() => void this.#forgetVanishedMounts(), WATCH_INTERVAL_MS).unref();
@@ -247,11 +294,34 @@ export class Daemon {
     }
   }
 
+  async #resume(name: string, mount: ResumableMount): Promise<void> {
+    const { log, mounts, volumes } = this.#parts;
+    const volume = volumes.list().find((candidate) => candidate.name === name);
+    try {
+      if (volume === undefined) throw new GalleonError('VOLUME_NOT_FOUND', `there is no volume "${name}" any more`);
+      await volumes.open(volume).catch(async (error: unknown) => {
+        await mounts.abandon(mount);
+        throw error;
+      });
+      await mounts.resume(volume, mount);
+    } catch (error) {
+      const failure = toGalleonError(error, `the mount of volume "${name}" cannot be resumed`);
+      volume?.failed(failure);
+      log.error(
+        { volume: name, code: failure.code, reason: failure.message },
+        `the mount of volume "${name}" was lost: programs that use it see errors`,
+      );
+    }
+  }
+
   async #mountAtStart(volume: Volume): Promise<void> {
     const { atStart, path, preferences } = volume.record.mount;
+    await this.#parts.volumes.open(volume).catch(() => undefined); // The volume shows why.
     if (!atStart || volume.openStore === undefined || this.#phase !== 'starting') return;
+    if (this.#parts.mounts.find(volume.name) !== undefined) return;
     try {
       await this.#turns.run(volume.name, async () => await this.#parts.mounts.mount(volume, path, preferences));
+      volume.clearFailure();
     } catch (error) {
       const failure = toGalleonError(error, `volume "${volume.name}" cannot be mounted`);
       volume.failed(failure);
@@ -293,10 +363,12 @@ export class Daemon {
   }
 
   async #stop(beforeRelease: () => Promise<void>): Promise<void> {
-    const { catalog, damageWatch, mounts, volumes } = this.#parts;
+    const { catalog, damageWatch, descriptors, mounts, volumes } = this.#parts;
     this.#phase = 'stopping';
+    descriptors.notify('STOPPING=1');
     await this.#starting?.catch(() => undefined);
     clearInterval(this.#mountWatch);
+    this.#watchdog.stop();
     await this.#turns.idle();
     await mounts.unmountAll(UNMOUNT_PATIENCE_MS, this.#hurry.signal);
     damageWatch.look();
@@ -307,6 +379,33 @@ export class Daemon {
       await beforeRelease();
       await catalog.close();
     }
+  }
+
+  async #handOver(beforeRelease: () => Promise<void>): Promise<void> {
+    const { catalog, damageWatch, mounts, volumes } = this.#parts;
+    this.#phase = 'stopping';
+    await this.#starting?.catch(() => undefined);
+    clearInterval(this.#mountWatch);
+    this.#watchdog.stop();
+    await this.#turns.idle();
+    // While requests are still served, so that little is left to do while they wait.
+    await volumes.checkpoint();
+    await mounts.handOver();
+    damageWatch.look();
+    damageWatch.stop();
+    try {
+      await volumes.close();
+    } finally {
+      await beforeRelease();
+      await catalog.close();
+    }
+  }
+
+  #progress(): MountProgress[] {
+    return this.#parts.mounts.list().flatMap(({ volume, handle }) => {
+      const { requests, inFlight } = handle.stats();
+      return inFlight === undefined ? [] : [{ volume: volume.name, inFlight, finished: requests - inFlight }];
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-export { Daemon, type CreateVolumeOrder, type MountRequest } from './daemon.ts';
+export { Daemon, type CreateVolumeOrder, type Ending, type MountRequest } from './daemon.ts';
 export type { DaemonStatus } from './daemon-status.ts';
 export { GalleonFS, type CreateVolumeOptions, type GalleonFSOptions } from './galleonfs.ts';
 export { openDaemon, type DaemonReplacements } from './open-daemon.ts';

@@ -4,7 +4,7 @@ import type { Configuration } from '../config/index.ts';
 import { silentLog, type Log } from '../lib/index.ts';
 import { Mounts, prepareMountRoot, selectMountDriver, type MountDriver } from '../mount/index.ts';
 import { DamageWatch } from '../monitoring/index.ts';
-import { configureStorage } from '../storage/index.ts';
+import { configureStorage, openDescriptorStore, type DescriptorStore } from '../storage/index.ts';
 import { DEFAULT_STORAGE_CLASSES, nativeEngine, StoreDirectories, Volumes, type StoreEngine } from '../volume/index.ts';
 import { Daemon } from './daemon.ts';
 import { prepareStoragePath, type StoragePath } from './storage-path.ts';
@@ -13,6 +13,7 @@ import { prepareStoragePath, type StoragePath } from './storage-path.ts';
 export interface DaemonReplacements {
   readonly engine?: StoreEngine;
   readonly driver?: MountDriver;
+  readonly descriptors?: DescriptorStore;
 }
 
 /**
@@ -27,12 +28,10 @@ export async function openDaemon(
   replacements: DaemonReplacements = {},
 ): Promise<Daemon> {
   if (replacements.engine === undefined) {
-    configureStorage({
-      cacheBytes: configuration.cacheSizeBytes,
-      fuseThreadsMax: availableParallelism(),
-      inFlight: 'auto',
-    });
+    const { cacheSizeBytes: cacheBytes, inFlight } = configuration;
+    configureStorage({ cacheBytes, fuseThreadsMax: availableParallelism(), inFlight });
   }
+  const descriptors = replacements.descriptors ?? openDescriptorStore(process.env);
   await prepareMountRoot(configuration.mountPoint);
   const { paths, catalog, volumes } = await openVolumes(configuration.storagePath, log, replacements.engine);
   if (configuration.setupDefaults) {
@@ -42,10 +41,12 @@ export async function openDaemon(
     driver: replacements.driver ?? selectMountDriver(configuration.fuseDriver),
     root: configuration.mountPoint,
     allowOther: configuration.allowOther,
+    records: catalog,
+    descriptors,
     log,
   });
   const damageWatch = new DamageWatch(log, () => damageSources(volumes));
-  return new Daemon({ configuration, paths, catalog, volumes, mounts, damageWatch, log });
+  return new Daemon({ configuration, paths, catalog, volumes, mounts, descriptors, damageWatch, log });
 }
 
 /** What the daemon and the library share: a storage path, held exclusively, and its volumes. */

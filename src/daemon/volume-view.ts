@@ -1,6 +1,6 @@
 import type { MountPreferences } from '../catalog/index.ts';
 import type { ErrorCode } from '../errors/index.ts';
-import type { MountedVolume } from '../mount/index.ts';
+import type { InFlightSurvival, MountedVolume } from '../mount/index.ts';
 import type { Damage, RecoveryReport, StoreStats } from '../storage/index.ts';
 import type { Volume } from '../volume/index.ts';
 
@@ -14,6 +14,8 @@ export interface MountView {
   readonly driver: string;
   readonly since: string;
   readonly options: MountPreferences;
+  /** How requests being served outlive a crash of the daemon; `none`: they fail, and the mount ends. */
+  readonly inFlightSurvival: InFlightSurvival;
   readonly requests: number;
   readonly errors: number;
   /** Null where the mount driver keeps no handles. */
@@ -90,6 +92,7 @@ function viewMount({ handle, preferences, since }: MountedVolume): MountView {
     driver: handle.driver,
     since,
     options: preferences,
+    inFlightSurvival: handle.inFlightSurvival,
     requests,
     errors,
     openFiles: openFiles ?? null,

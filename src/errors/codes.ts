@@ -83,6 +83,7 @@ export const errorCodes = {
   ADDRESS_IN_USE: 'busy',
   DAEMON_UNREACHABLE: 'unavailable',
   DAEMON_STOPPING: 'unavailable',
+  RESTART_UNSUPPORTED: 'unsupported',
   DEMO_FAILED: 'io',
   REQUEST_INVALID: 'invalid_argument',
   ROUTE_NOT_FOUND: 'not_found',

@@ -1,4 +1,13 @@
-export type { MountDriver, MountDriverName, MountHandle, MountOptions, MountStats, SmallFile } from './mount-driver.ts';
-export { Mounts, type MountedVolume } from './mounts.ts';
+export type {
+  InFlightSurvival,
+  MountDriver,
+  MountDriverName,
+  MountHandle,
+  MountOptions,
+  MountStats,
+  SmallFile,
+} from './mount-driver.ts';
+export { Mounts, type MountedVolume, type ResumableMount } from './mounts.ts';
 export { selectMountDriver } from './select-mount-driver.ts';
 export { prepareMountRoot } from './mount-point.ts';
+export { unmountLeftover } from './unmount-leftover.ts';

@@ -2,6 +2,7 @@
  * What every mount driver offers. A driver turns one open volume into one directory (`data`, `README.txt`,
  * `.galleonfs_metadata`) and serves it until it is unmounted. The daemon picks the driver; nothing else knows which it is.
  */
+import type { MountResumption } from '../catalog/index.ts';
 import type { VolumeStore } from '../storage/index.ts';
 
 /** `--fuse-driver`: `native` speaks /dev/fuse itself (Linux), `portable` goes through libfuse 2 (also macOS). */
@@ -20,7 +21,19 @@ export interface SmallFile {
   readonly content: Uint8Array;
 }
 
+/** What becomes of requests that were being served when a daemon dies. `none`: they fail, and the mount with them. */
+export type InFlightSurvival = 'resend' | 'slots' | 'none';
+
+/** A mount that an earlier process began, and what it left for whoever goes on with it. */
+export interface InheritedMount {
+  /** The connection's first, then its clones'; the driver's from now on. */
+  readonly descriptors: readonly number[];
+  readonly resumption: MountResumption;
+}
+
 export interface MountOptions {
+  /** Names the mount's descriptors in the descriptor store: 16 hexadecimal digits. */
+  readonly key: string;
   /** Absolute path of an existing, empty directory that nothing is mounted on. */
   readonly mountPoint: string;
   /** Shown as the source in /proc/self/mountinfo, for example `galleonfs:database`. No commas. */
@@ -44,6 +57,8 @@ export interface MountStats {
   readonly requests: number;
   /** Requests answered with an errno other than ENOENT and ENOSYS. */
   readonly errors: number;
+  /** Requests being served; absent where the driver does not count them. */
+  readonly inFlight?: number;
   /** Open descriptions of `data` in other processes; absent where the driver keeps no handles. */
   readonly openFiles?: number;
 }
@@ -51,6 +66,9 @@ export interface MountStats {
 export interface MountHandle {
   readonly driver: MountDriverName;
   readonly mountPoint: string;
+  /** For a later daemon to go on with the mount; absent where it ends with this process. */
+  readonly resumption?: MountResumption | undefined;
+  readonly inFlightSurvival: InFlightSurvival;
   /**
    * Ends the mount. Resolves when no request is in flight any more, so that the volume may be closed.
    *
@@ -73,4 +91,11 @@ export interface MountDriver {
    *   Nothing is left mounted.
    */
   mount(volume: VolumeStore, options: MountOptions): Promise<MountHandle>;
+  /**
+   * Goes on with a mount of an earlier process, beginning with the requests it left unanswered. Absent: this driver's
+   * mounts end with their process.
+   *
+   * @throws GalleonError FUSE_RESOURCES, FUSE_STOPPED; the mount is then dead, but still in the tree
+   */
+  resume?(volume: VolumeStore, options: MountOptions, inherited: InheritedMount): Promise<MountHandle>;
 }

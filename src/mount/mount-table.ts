@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 
 /** A line of /proc/self/mountinfo, as far as it matters here. */
 export interface MountTableEntry {
+  /** `major:minor` of the file system: one of its own for each mount of a volume. */
+  readonly deviceId: string;
   readonly mountPoint: string;
   /** Such as `ext4`, `fuse.galleonfs`. */
   readonly type: string;
@@ -21,11 +23,12 @@ export function parseMountTable(text: string): MountTableEntry[] {
     // "36 35 98:0 /root /mount/point rw,noatime shared:1 - ext4 /dev/root rw": optional fields end with "-".
     const fields = line.split(' ');
     const separator = fields.indexOf('-', 6);
+    const deviceId = fields[2];
     const mountPoint = fields[4];
     const type = fields[separator + 1];
     const source = fields[separator + 2];
     if (separator < 0 || mountPoint === undefined || type === undefined || source === undefined) continue;
-    entries.push({ mountPoint: unescape(mountPoint), type, source: unescape(source) });
+    entries.push({ deviceId: deviceId ?? '', mountPoint: unescape(mountPoint), type, source: unescape(source) });
   }
   return entries;
 }

@@ -1,13 +1,32 @@
-import { NativeMount, type VolumeStore } from '../storage/index.ts';
-import type { MountDriver, MountHandle, MountOptions, MountStats, SmallFile } from './mount-driver.ts';
+import type { MountResumption } from '../catalog/index.ts';
+import { NativeMount, type NativeMountOptions } from '../storage/index.ts';
+import type {
+  InFlightSurvival,
+  MountDriver,
+  MountHandle,
+  MountOptions,
+  MountStats,
+  SmallFile,
+} from './mount-driver.ts';
 
 /** Serves a volume by the native half, which speaks /dev/fuse itself: no byte of it passes through JavaScript. */
 export const nativeDriver: MountDriver = {
   name: 'native',
   async mount(volume, options) {
-    return new NativeDriverMount(await start(volume, options));
+    return new NativeDriverMount(await NativeMount.start(volume, nativeOptions(options), ignoreLoss));
+  },
+  async resume(volume, options, { descriptors, resumption }) {
+    const { deviceId, negotiated } = resumption;
+    return new NativeDriverMount(
+      await NativeMount.adopt(volume, nativeOptions(options), { descriptors, deviceId, negotiated }, ignoreLoss),
+    );
   },
 };
+
+/** The daemon reads the mount table to see that somebody took a mount away: that works for every driver. */
+function ignoreLoss(): void {
+  // Seen in the table.
+}
 
 class NativeDriverMount implements MountHandle {
   readonly driver = 'native';
@@ -21,15 +40,24 @@ class NativeDriverMount implements MountHandle {
     return this.#mount.mountPoint;
   }
 
+  get resumption(): MountResumption | undefined {
+    const { deviceId, negotiated, inFlight } = this.#mount.state();
+    return inFlight === 'none' ? undefined : { deviceId, negotiated };
+  }
+
+  get inFlightSurvival(): InFlightSurvival {
+    return this.#mount.state().inFlight;
+  }
+
   async unmount(options: { readonly lazy: boolean }): Promise<void> {
     await this.#mount.stop(options);
   }
 
   stats(): MountStats {
-    const { read, write, flush, discard, metadata, other } = this.#mount.stats();
+    const { read, write, flush, discard, metadata, other, inFlight } = this.#mount.stats();
     const kinds = [read, write, flush, discard, metadata, other];
     const sum = (value: 'requests' | 'errors'): number => kinds.reduce((total, kind) => total + kind[value], 0);
-    return { requests: sum('requests'), errors: sum('errors') };
+    return { requests: sum('requests'), errors: sum('errors'), inFlight };
   }
 
   setFiles(files: readonly SmallFile[]): void {
@@ -37,28 +65,23 @@ class NativeDriverMount implements MountHandle {
   }
 }
 
-async function start(volume: VolumeStore, options: MountOptions): Promise<NativeMount> {
-  const { mountPoint, readOnly, sync, allowOther, uid, gid, dataMode, directoryMode, truncate, files } = options;
-  return await NativeMount.start(
-    volume,
-    {
-      key: '',
-      mountPoint,
-      readOnly,
-      sync,
-      allowOther,
-      uid,
-      gid,
-      fileMode: dataMode,
-      directoryMode,
-      truncate,
-      cacheMode: 'direct',
-      readme: textOf(files, 'README.txt'),
-      metadata: textOf(files, '.galleonfs_metadata'),
-    },
-    // The daemon reads the mount table for that: it works for every driver.
-    () => undefined,
-  );
+function nativeOptions(options: MountOptions): NativeMountOptions {
+  const { key, mountPoint, readOnly, sync, allowOther, uid, gid, dataMode, directoryMode, truncate, files } = options;
+  return {
+    key,
+    mountPoint,
+    readOnly,
+    sync,
+    allowOther,
+    uid,
+    gid,
+    fileMode: dataMode,
+    directoryMode,
+    truncate,
+    cacheMode: 'direct',
+    readme: textOf(files, 'README.txt'),
+    metadata: textOf(files, '.galleonfs_metadata'),
+  };
 }
 
 /** The native directory has exactly these two small files. */

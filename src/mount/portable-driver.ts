@@ -32,6 +32,7 @@ export const portableDriver: MountDriver = {
 /** Invariant: a request is in `#inFlight` from its callback until its reply, and touches the volume only in between. */
 class PortableMount implements MountHandle {
   readonly driver = 'portable';
+  readonly inFlightSurvival = 'none';
   readonly mountPoint: string;
   readonly #options: MountOptions;
   readonly #directory: PortableDirectory;

@@ -54,6 +54,12 @@ export class Volumes {
 
   /** Settles what a crash interrupted and opens every volume; one that fails is kept, with the reason. */
   async recover(): Promise<void> {
+    await this.settle();
+    await Promise.all(this.list().map(async (volume) => await this.open(volume).catch(() => undefined)));
+  }
+
+  /** Settles what a crash interrupted; opens nothing yet. */
+  async settle(): Promise<void> {
     const { catalog, log } = this.#parts;
     for (const record of catalog.volumes()) {
       if (record.state === 'available') {
@@ -65,7 +71,6 @@ export class Volumes {
       }
     }
     await this.#warnAboutStrangers();
-    await Promise.all(this.list().map(async (volume) => await this.open(volume).catch(() => undefined)));
   }
 
   /** Sorted by name. */
@@ -154,6 +159,11 @@ export class Volumes {
       await this.#forget(record);
       this.#parts.log.info({ volume: record.name, id: record.id }, `deleted volume "${record.name}"`);
     });
+  }
+
+  /** Makes the next opening of every store short. A failure shows again when the store is closed. */
+  async checkpoint(): Promise<void> {
+    await Promise.allSettled(this.list().map(async ({ openStore }) => await openStore?.checkpoint()));
   }
 
   /** Finishes I/O, checkpoints and closes every store. @throws GalleonError the first failure, after trying them all. */

@@ -5,6 +5,7 @@ import { loadConfiguration } from '../../../src/config/index.ts';
 import { openDaemon, type Daemon } from '../../../src/daemon/index.ts';
 import { GalleonError } from '../../../src/errors/index.ts';
 import { silentLog } from '../../../src/lib/index.ts';
+import { FakeDescriptorStore } from '../support/fake-descriptor-store.ts';
 import { FakeDriver } from '../support/fake-driver.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
 import { TemporaryDirectory } from '../support/temporary-directory.ts';
@@ -15,6 +16,7 @@ const MIB = 1024 ** 2;
 class Fixture implements AsyncDisposable {
   readonly engine = new FakeEngine();
   readonly driver = new FakeDriver();
+  descriptors = new FakeDescriptorStore();
   readonly directory: TemporaryDirectory;
   daemon!: Daemon;
 
@@ -33,8 +35,22 @@ class Fixture implements AsyncDisposable {
     this.daemon = await openDaemon(loadConfiguration({ flags }), silentLog, {
       engine: this.engine,
       driver: this.driver,
+      descriptors: this.descriptors,
     });
     await this.daemon.start();
+  }
+
+  /** Hands over, and starts a daemon that inherits what `keys` says of the mounts' keys. */
+  async handOver(inherit: (key: string) => readonly number[] | undefined): Promise<void> {
+    const keys = [...this.driver.mounted.values()].map(({ key }) => key);
+    await this.daemon.handOver(() => Promise.resolve());
+    this.driver.mounted.clear();
+    this.descriptors = new FakeDescriptorStore();
+    for (const key of keys) {
+      const inherited = inherit(key);
+      if (inherited !== undefined) this.descriptors.inherited.set(key, inherited);
+    }
+    await this.start();
   }
 
   async restart(): Promise<void> {
@@ -193,4 +209,79 @@ test('a storage path that is a file, or too long for a socket, is refused', asyn
       code: 'STORAGE_PATH_INVALID',
     });
   }
+});
+
+test('a daemon that takes over goes on with the mounts it inherits, as they were made', async () => {
+  await using fixture = await Fixture.make();
+  const path = fixture.directory.at('elsewhere');
+  await fixture.daemon.createVolume({ name: 'a', sizeBytes: MIB, mount: { path, preferences: { sync: true } } });
+  const before = fixture.daemon.showVolume('a').mount;
+  await fixture.handOver(() => [7, 8]);
+  const inherited = fixture.driver.resumed.get(path);
+  assert.deepEqual(inherited?.descriptors, [7, 8]);
+  assert.match(inherited.resumption.negotiated, /^negotiated [0-9a-f]{16}$/);
+  assert.equal(fixture.driver.mounted.get(path)?.sync, true);
+  assert.equal(fixture.daemon.showVolume('a').mount?.since, before?.since);
+  assert.equal(fixture.descriptors.settled, true);
+  assert.deepEqual(fixture.descriptors.dropped, []);
+  assert.ok(fixture.descriptors.said.includes('READY=1'));
+});
+
+test('a volume mounted by hand alone is served on as well', async () => {
+  await using fixture = await Fixture.make();
+  await fixture.daemon.createVolume({ name: 'a', sizeBytes: MIB, mount: null });
+  await fixture.daemon.mountVolume('a', {});
+  await fixture.handOver(() => [7]);
+  assert.equal(fixture.daemon.showVolume('a').state, 'mounted');
+});
+
+test('a mount whose descriptors are lost is made anew', async () => {
+  await using fixture = await Fixture.make();
+  await fixture.daemon.createVolume({ name: 'a', sizeBytes: MIB });
+  await fixture.handOver(() => undefined);
+  assert.equal(fixture.driver.resumed.size, 0);
+  assert.equal(fixture.daemon.showVolume('a').state, 'mounted');
+});
+
+test('a mount that cannot be resumed is dropped and made anew', async () => {
+  await using fixture = await Fixture.make();
+  await fixture.daemon.createVolume({ name: 'a', sizeBytes: MIB });
+  let failures = 1;
+  fixture.driver.failMount = () => (failures-- > 0 ? new GalleonError('FUSE_RESOURCES', 'no threads') : undefined);
+  await fixture.handOver(() => [7]);
+  assert.equal(fixture.descriptors.dropped.length, 1);
+  assert.equal(fixture.daemon.showVolume('a').state, 'mounted');
+});
+
+test('an inherited mount of a volume that cannot be opened fails, and so does only that', async () => {
+  await using fixture = await Fixture.make();
+  await fixture.daemon.createVolume({ name: 'a', sizeBytes: MIB });
+  await fixture.daemon.createVolume({ name: 'b', sizeBytes: MIB });
+  const { id } = fixture.daemon.showVolume('a');
+  fixture.engine.failOpen = (directory) =>
+    directory.endsWith(id) ? new GalleonError('STORE_DAMAGED', 'rot') : undefined;
+  await fixture.handOver(() => [7]);
+  assert.equal(fixture.descriptors.dropped.length, 1);
+  assert.equal(fixture.daemon.showVolume('a').state, 'failed');
+  assert.equal(fixture.daemon.showVolume('b').state, 'mounted');
+});
+
+test('what nobody knows in the descriptor store is dropped', async () => {
+  await using fixture = await Fixture.make();
+  await fixture.daemon.stop();
+  fixture.descriptors = new FakeDescriptorStore();
+  fixture.descriptors.inherited.set('00000000000000ff', [9]);
+  await fixture.start();
+  assert.deepEqual(fixture.descriptors.dropped, ['00000000000000ff']);
+});
+
+test('a restart is refused where mounts would end with the daemon', async () => {
+  await using fixture = await Fixture.make();
+  fixture.descriptors.kind = 'none';
+  assert.throws(() => {
+    fixture.daemon.askToRestart();
+  }, /RESTART_UNSUPPORTED|cannot be restarted/);
+  fixture.descriptors.kind = 'systemd';
+  fixture.daemon.askToRestart();
+  assert.equal(await fixture.daemon.endAsked, 'restart');
 });

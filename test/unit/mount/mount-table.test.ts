@@ -11,7 +11,7 @@ const TABLE = `23 28 0:21 / /proc rw,nosuid shared:12 - proc proc rw
 test('mount points, types and sources are read, whatever optional fields stand between', () => {
   const table = parseMountTable(TABLE);
   assert.equal(table.length, 4);
-  assert.deepEqual(table[1], { mountPoint: '/mnt/with space', type: 'ext3', source: '/dev/root' });
+  assert.deepEqual(table[1], { deviceId: '98:0', mountPoint: '/mnt/with space', type: 'ext3', source: '/dev/root' });
 });
 
 test('of mounts on one another the latest counts', () => {

@@ -10,6 +10,7 @@ const SIZE = 1_048_576;
 const { EACCES, EBADF, EINVAL, ENOENT, ENOSPC, EPERM, EROFS } = os.errno;
 
 const mountedWith: MountOptions = {
+  key: '0123456789abcdef',
   mountPoint: '/mnt/test',
   source: 'galleonfs:test',
   readOnly: false,

@@ -38,6 +38,7 @@ export class FakeEngine implements StoreEngine {
       },
       stats: () => ({ ...FAKE_STATS }),
       damage: () => [],
+      checkpoint: () => Promise.resolve(),
       close: () => {
         this.openStores.delete(directory);
         return Promise.resolve();
