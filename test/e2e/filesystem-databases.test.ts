@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { useDaemon } from './support/daemon-fixture.ts';
 import { filesystemTools, LoopFilesystem } from './support/loop-filesystem.ts';
 import { needs, needsPatience } from './support/needs.ts';
+import { POSTGRESQL_FUNCTIONS, postgresqlPrograms } from './support/postgresql.ts';
 import { bash } from './support/shell.ts';
 
 const POSTGRES_PORT = 5601;
@@ -42,18 +42,9 @@ describe('databases on a file system looped over a volume', { timeout: 900_000 }
   });
 });
 
-/** $1: where PostgreSQL's programs are, $2: the file system, $3: a port. */
-const POSTGRESQL = `
-port="$3"; db="$2/db"; mkdir "$db"; chown postgres "$db"; export PATH="$1:$PATH"
-as() { (cd / && runuser -u postgres -- "$@"); }
-# The server must not hold our pipes open.
-start() { as pg_ctl -D "$db" -o "-p $port -k $db -c listen_addresses=" -l "$db/log" -w start > /dev/null 2>&1 < /dev/null; }
-sql() { as psql -h "$db" -p $port -Atc "$1" bench; }
+const POSTGRESQL = `${POSTGRESQL_FUNCTIONS}
 trap 'as pg_ctl -D "$db" -m immediate stop > /dev/null 2>&1 || true' EXIT
-as initdb -D "$db" -k -A trust > /dev/null
-start
-as createdb -h "$db" -p $port bench
-as pgbench -h "$db" -p $port -i -s 10 -q bench > /dev/null 2>&1
+make
 as pgbench -h "$db" -p $port -n -c 4 -j 2 -T 15 bench
 as pgbench -h "$db" -p $port -n -c 4 -j 2 -T 60 bench > /dev/null 2>&1 &
 sleep 5
@@ -62,20 +53,5 @@ kill -9 "$postmaster" $(pgrep -P "$postmaster") || true
 wait || true
 while pgrep -F "$db/postmaster.pid" > /dev/null 2>&1; do sleep 0.1; done
 start
-test "$(sql 'select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)')" = t
-as pg_amcheck -h "$db" -p $port --install-missing --heapallindexed -a > /dev/null
-as pg_ctl -D "$db" -m fast -w stop > /dev/null
-as pg_checksums --check -D "$db" | grep -q 'Bad checksums: *0'
+finish
 `;
-
-function postgresqlPrograms(): string {
-  const root = '/usr/lib/postgresql';
-  try {
-    const newest = readdirSync(root)
-      .sort((a, b) => Number(a) - Number(b))
-      .at(-1);
-    return `${root}/${newest ?? ''}/bin`;
-  } catch {
-    return `${root}/*/bin`;
-  }
-}

@@ -19,6 +19,8 @@ export interface DaemonOptions {
   readonly directory: string;
   readonly driver?: Driver;
   readonly flags?: readonly string[];
+  /** Under its supervisor, as users start it; else alone, so that its pid and exit code are the daemon's. */
+  readonly supervised?: boolean;
 }
 
 /** What a command line printed, and how it ended. */
@@ -78,6 +80,24 @@ export class GalleonfsDaemon implements AsyncDisposable {
     return this.#process.pid;
   }
 
+  /** The daemon itself, which serves the mounts, where `pid` is its supervisor. */
+  servingPid(): number {
+    const found = childrenOf(this.pid)[0];
+    if (found === undefined) throw new Error('the supervisor has no daemon now');
+    return found;
+  }
+
+  /** The daemon the supervisor starts after `pid`. @throws Error when there is none in time */
+  async nextServingPid(pid: number): Promise<number> {
+    const deadline = Date.now() + START_TIMEOUT_MS;
+    while (Date.now() < deadline) {
+      const found = childrenOf(this.pid)[0];
+      if (found !== undefined && found !== pid) return found;
+      await sleep(5);
+    }
+    throw new Error(`the supervisor started no other daemon: ${this.#logTail()}`);
+  }
+
   /** `host:port` of the HTTP listener. */
   get address(): string {
     return this.#address;
@@ -97,7 +117,8 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const flags = ['--storage-path', this.storagePath, '--mount-point', this.mountPoint];
     const driver = this.#options.driver === undefined ? [] : ['--fuse-driver', this.#options.driver];
     const log = openSync(this.logPath, 'a');
-    const args = [...flags, '--bind-address', this.#address, ...driver, ...(this.#options.flags ?? [])];
+    const alone = this.#options.supervised === true ? [] : ['--no-supervisor'];
+    const args = [...flags, '--bind-address', this.#address, ...driver, ...alone, ...(this.#options.flags ?? [])];
     this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     living.add(this);
@@ -248,6 +269,11 @@ function isRunning(pid: number): boolean {
 }
 
 /** Everything mounted; reading this touches no mount. */
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return children.split(' ').filter(Boolean).map(Number);
+}
+
 export function mountPoints(): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
   return lines.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));

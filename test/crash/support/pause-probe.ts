@@ -1,0 +1,23 @@
+/**
+ * A program: writes 4 KiB to a file and makes them durable, over and over, and prints how many milliseconds an operation
+ * took when it was long: what a program on the mount sees of a daemon that dies and comes back.
+ *
+ *   node pause-probe.ts FILE LEAST_MS
+ *
+ * Ends with exit code 1 at the first error, and when its standard input ends.
+ */
+import { fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+
+const [file = '', leastMs = '20'] = process.argv.slice(2);
+const descriptor = openSync(file, 'r+');
+const block = Buffer.alloc(4096, 1);
+process.stdin.resume();
+while (!process.stdin.readableEnded) {
+  const before = performance.now();
+  writeSync(descriptor, block, 0, block.length, 0);
+  fdatasyncSync(descriptor);
+  const tookMs = performance.now() - before;
+  if (tookMs >= Number(leastMs)) process.stdout.write(`${tookMs.toFixed(1)}\n`);
+  await turn();
+}
