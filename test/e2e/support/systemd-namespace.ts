@@ -78,7 +78,9 @@ export class SystemdNamespace implements AsyncDisposable {
     if (this.#pid !== 0) process.kill(this.#pid, 'SIGKILL');
     this.#process.kill('SIGKILL');
     await ended;
-    await tryBash('rmdir /sys/fs/cgroup/*/"$1" /sys/fs/cgroup/"$1"', controlGroup());
+    // What was killed needs a moment to leave its groups.
+    const remove = 'sleep 0.2; find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} +';
+    await tryBash(remove, controlGroup());
   }
 
   async #booted(): Promise<void> {
