@@ -3,7 +3,7 @@ import { needs } from '../e2e/support/needs.ts';
 import { killRepeatedly, quantile } from './daemon-kills.ts';
 import { WORKLOAD_TOOLS, type WorkloadName } from './workloads.ts';
 
-const LOADS: readonly WorkloadName[] = ['fio', 'files'];
+const LOADS: readonly WorkloadName[] = ['fio', 'discards', 'files'];
 
 describe('programs on mounts whose daemon is killed again and again', { timeout: 300_000 }, () => {
   for (const inFlight of ['auto', 'slots'] as const) {

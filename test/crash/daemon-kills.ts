@@ -1,7 +1,7 @@
 /**
  * The daemon is killed over and over under load; nothing that uses its mounts may see an error.
  *
- *   node test/crash/daemon-kills.ts [--kills 100] [--in-flight auto|slots] [--workloads fio,files,postgresql]
+ *   node test/crash/daemon-kills.ts [--kills 100] [--in-flight auto|slots] [--workloads fio,discards,files,postgresql]
  *
  * Prints what each kill cost a program that writes and flushes. Exit code 1 when anything failed. As root.
  */
@@ -37,7 +37,7 @@ export async function killRepeatedly(attack: Attack): Promise<number[]> {
   await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true, flags });
   await using ends = new AsyncDisposableStack();
   const started: Workload[] = [];
-  for (const name of attack.workloads) started.push(ends.use(await workloads[name](daemon, scratch)));
+  for (const name of attack.workloads) started.push(ends.use(await workloads[name](daemon, scratch, name)));
   const probe = ends.use(new PauseProbe(await daemon.createVolume('probe', '16MiB')));
   const running = scratch.at('running');
   await writeFile(running, '');
