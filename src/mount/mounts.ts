@@ -163,7 +163,8 @@ export class Mounts {
     const { driver, log } = this.#parts;
     const { mountPoint, createdMountPoint, preferences, since } = record;
     try {
-      if (driver.resume === undefined) throw new GalleonError('INTERNAL', `the ${driver.name} driver resumes no mounts`);
+      if (driver.resume === undefined)
+        throw new GalleonError('INTERNAL', `the ${driver.name} driver resumes no mounts`);
       const handle = await driver.resume(volume.store, this.#optionsOf(volume, record), inherited);
       const point = { path: mountPoint, created: createdMountPoint };
       this.#byVolume.set(volume.name, { volume, handle, preferences, since, point });
