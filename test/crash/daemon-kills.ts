@@ -34,7 +34,7 @@ export async function killRepeatedly(attack: Attack): Promise<number[]> {
   await using scratch = await Scratch.make();
   await bash('chmod 755 "$1"', scratch.path); // PostgreSQL's user goes through it.
   const flags = ['--in-flight', inFlight];
-  await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true, flags });
+  await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), flags });
   await using ends = new AsyncDisposableStack();
   const started: Workload[] = [];
   for (const name of attack.workloads) started.push(ends.use(await workloads[name](daemon, scratch, name)));

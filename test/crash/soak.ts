@@ -41,7 +41,7 @@ export async function soak(
   await using scratch = await Scratch.make();
   await bash('chmod 755 "$1"', scratch.path);
   const flags = ['--in-flight', inFlight];
-  await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true, flags });
+  await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), flags });
   await using ends = new AsyncDisposableStack();
   const started: Workload[] = [];
   for (const [index, name] of LOADS.entries()) {
@@ -85,7 +85,7 @@ export async function soak(
 }
 
 function holdings(daemon: GalleonfsDaemon): SoakReport['before'] {
-  return { daemon: holdingsOf(daemon.servingPid()), supervisor: holdingsOf(daemon.pid) };
+  return { daemon: holdingsOf(daemon.servingPid()), supervisor: holdingsOf(daemon.supervisorPid) };
 }
 
 function holdingsOf(pid: number): Holdings {

@@ -54,14 +54,14 @@ class SteadyWriter implements AsyncDisposable {
 describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
   test('status says who keeps the mounts, and how requests in flight survive', async () => {
     await using scratch = await Scratch.make();
-    await using kept = await GalleonfsDaemon.start({ directory: scratch.at('kept'), supervised: true });
+    await using kept = await GalleonfsDaemon.start({ directory: scratch.at('kept') });
     await kept.createVolume('a', '4MiB');
     const { descriptorStore, volumes } = await statusOf(kept);
     assert.equal(descriptorStore, 'supervisor');
     assert.match(volumes[0]?.mount?.inFlightSurvival ?? '', /^(resend|slots)$/);
     assert.match(await kept.galleonfs('status'), /its supervisor keeps the mounts/);
 
-    await using alone = await GalleonfsDaemon.start({ directory: scratch.at('alone') });
+    await using alone = await GalleonfsDaemon.start({ directory: scratch.at('alone'), flags: ['--no-supervisor'] });
     await alone.createVolume('a', '4MiB');
     assert.equal((await statusOf(alone)).descriptorStore, 'none');
     assert.match(await alone.galleonfs('status'), /its mounts fail/);
@@ -69,7 +69,7 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
 
   test('an upgrade replaces the daemon under a program that writes', async () => {
     await using scratch = await Scratch.make();
-    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true });
+    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
     const data = await daemon.createVolume('a', '4MiB');
     await using writer = new SteadyWriter(data);
     const before = await statusOf(daemon);
@@ -87,7 +87,8 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
 
   test('an upgrade is refused where nobody keeps the mounts, and nothing happens', async () => {
     await using scratch = await Scratch.make();
-    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
+    const flags = ['--no-supervisor'];
+    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), flags });
     const data = await daemon.createVolume('a', '4MiB');
     const { exitCode, stderr } = await daemon.tryGalleonfs('upgrade');
     assert.equal(exitCode, 12);
@@ -97,7 +98,7 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
 
   test('a volume mounted elsewhere, read-only, is that again after a crash', async () => {
     await using scratch = await Scratch.make();
-    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true });
+    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
     await daemon.galleonfs('volume', 'create', 'a', '--size', '4MiB', '--no-mount');
     const path = scratch.at('elsewhere');
     await daemon.galleonfs('mount', 'a', path, '-o', 'ro');
@@ -105,13 +106,14 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
     process.kill(pid, 'SIGKILL');
     await daemon.nextServingPid(pid);
     assert.match((await tryBash('echo x > "$1/data"', path)).stderr, /Read-only/);
+    await eventually(async () => (await daemon.tryGalleonfs('status')).exitCode === 0);
     await daemon.galleonfs('unmount', 'a');
     assert.notEqual((await tryBash('ls "$1"', path)).exitCode, 0);
   });
 
   test('mounts that a killed supervisor and daemon left are taken away at the next start', async () => {
     await using scratch = await Scratch.make();
-    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true });
+    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
     const data = await daemon.createVolume('a', '4MiB');
     await daemon.galleonfs('volume', 'create', 'b', '--size', '4MiB', '--no-mount');
     await daemon.galleonfs('mount', 'b', scratch.at('elsewhere'));
@@ -125,7 +127,7 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
 
   test('when no daemon can start any more, the mount fails and `galleonfs unmount` takes it away', async () => {
     await using scratch = await Scratch.make();
-    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon'), supervised: true });
+    await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
     const data = await daemon.createVolume('a', '4MiB');
     const pid = daemon.servingPid();
     // Something stands in the catalog's place, so that every start fails.

@@ -19,8 +19,6 @@ export interface DaemonOptions {
   readonly directory: string;
   readonly driver?: Driver;
   readonly flags?: readonly string[];
-  /** Under its supervisor, as users start it; else alone, so that its pid and exit code are the daemon's. */
-  readonly supervised?: boolean;
 }
 
 /** What a command line printed, and how it ended. */
@@ -80,18 +78,18 @@ export class GalleonfsDaemon implements AsyncDisposable {
     return this.#process.pid;
   }
 
-  /** The daemon itself, which serves the mounts, where `pid` is its supervisor. */
+  /** The process its supervisor runs now, also while it starts. @throws Error when there is none */
   servingPid(): number {
-    const found = childrenOf(this.pid)[0];
+    const found = childrenOf(this.supervisorPid)[0];
     if (found === undefined) throw new Error('the supervisor has no daemon now');
     return found;
   }
 
-  /** The daemon the supervisor starts after `pid`. @throws Error when there is none in time */
+  /** The process the supervisor starts after `pid`. @throws Error when there is none in time */
   async nextServingPid(pid: number): Promise<number> {
     const deadline = Date.now() + START_TIMEOUT_MS;
     while (Date.now() < deadline) {
-      const found = childrenOf(this.pid)[0];
+      const found = childrenOf(this.supervisorPid)[0];
       if (found !== undefined && found !== pid) return found;
       await sleep(5);
     }
@@ -117,8 +115,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const flags = ['--storage-path', this.storagePath, '--mount-point', this.mountPoint];
     const driver = this.#options.driver === undefined ? [] : ['--fuse-driver', this.#options.driver];
     const log = openSync(this.logPath, 'a');
-    const alone = this.#options.supervised === true ? [] : ['--no-supervisor'];
-    const args = [...flags, '--bind-address', this.#address, ...driver, ...alone, ...(this.#options.flags ?? [])];
+    const args = [...flags, '--bind-address', this.#address, ...driver, ...(this.#options.flags ?? [])];
     this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     living.add(this);
@@ -247,8 +244,7 @@ export class GalleonfsDaemon implements AsyncDisposable {
 function killTree(pid: number): number[] {
   try {
     process.kill(pid, 'SIGSTOP');
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').map(Number);
-    const killed = children.filter((child) => child > 0);
+    const killed = childrenOf(pid);
     for (const one of [pid, ...killed]) process.kill(one, 'SIGKILL');
     return killed;
   } catch (error) {
@@ -268,12 +264,13 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Everything mounted; reading this touches no mount. */
+/** @throws Error ENOENT when the process is gone */
 function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return children.split(' ').filter(Boolean).map(Number);
 }
 
+/** Everything mounted; reading this touches no mount. */
 export function mountPoints(): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
   return lines.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));
