@@ -1,6 +1,6 @@
 /**
- * A program: writes 4 KiB to a file and makes them durable, over and over, and prints how many milliseconds an operation
- * took when it was long: what a program on the mount sees of a daemon that dies and comes back.
+ * A program: writes 4 KiB to a file and makes them durable, over and over, and prints when an operation began (milliseconds since
+ * the epoch) and how long it took when that was long: what a program on the mount sees of a daemon that dies.
  *
  *   node pause-probe.ts FILE LEAST_MS
  *
@@ -14,10 +14,11 @@ const descriptor = openSync(file, 'r+');
 const block = Buffer.alloc(4096, 1);
 process.stdin.resume();
 while (!process.stdin.readableEnded) {
+  const began = Date.now();
   const before = performance.now();
   writeSync(descriptor, block, 0, block.length, 0);
   fdatasyncSync(descriptor);
   const tookMs = performance.now() - before;
-  if (tookMs >= Number(leastMs)) process.stdout.write(`${tookMs.toFixed(1)}\n`);
+  if (tookMs >= Number(leastMs)) process.stdout.write(`${began} ${tookMs.toFixed(1)}\n`);
   await turn();
 }
