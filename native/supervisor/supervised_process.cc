@@ -1,14 +1,19 @@
 #include "supervised_process.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 
 namespace galleonfs::supervisor {
 namespace {
+
+// A nice value, while the program is urgent.
+constexpr int kUrgent = -15;
 
 // Everything below runs in the new process, which has one thread: the parent has no other.
 
@@ -62,6 +67,7 @@ void set_environment(const Launch& launch, const std::vector<HeldDescriptor>& he
   std::vector<char*> arguments;
   for (const std::string& argument : launch.command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
+  if (!held.empty()) setpriority(PRIO_PROCESS, 0, kUrgent);
   if (place(held, error_pipe)) {
     set_environment(launch, held);
     execvp(arguments[0], arguments.data());
@@ -99,6 +105,19 @@ int SupervisedProcess::start(const Launch& launch, const std::vector<HeldDescrip
 
 void SupervisedProcess::signal(int number) const {
   if (pid_ > 0) kill(pid_, number);
+}
+
+void SupervisedProcess::calm() const {
+  // Priority is a thread's, inherited by those it starts.
+  const std::string path = "/proc/" + std::to_string(pid_) + "/task";
+  DIR* threads = pid_ > 0 ? opendir(path.c_str()) : nullptr;
+  if (threads == nullptr) return;
+  const int usual = getpriority(PRIO_PROCESS, 0);
+  while (const dirent* thread = readdir(threads)) {
+    const int id = atoi(thread->d_name);
+    if (id > 0) setpriority(PRIO_PROCESS, static_cast<id_t>(id), usual);
+  }
+  closedir(threads);
 }
 
 std::optional<ProcessEnd> SupervisedProcess::reap() {

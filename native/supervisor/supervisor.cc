@@ -211,6 +211,7 @@ void Supervisor::became_ready() {
   if (policy_.is_ready()) return;
   const uint64_t now = now_ms();
   policy_.ready(now);
+  process_.calm();
   watchdog_.arm(now);
   if (ended_ms_) {
     log_.info("the daemon is ready again", {{"pid", process_.pid()}, {"pauseMs", as_field(now - *ended_ms_)}});

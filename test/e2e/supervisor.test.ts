@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { eventually } from './support/eventually.ts';
+import { needs } from './support/needs.ts';
 import { Supervised, SUPERVISOR } from './support/supervised.ts';
 
 describe('what the supervised program is given', { timeout: 60_000, concurrency: 2 }, () => {
@@ -65,6 +66,13 @@ describe('descriptors that are deposited', { timeout: 60_000, concurrency: 2 }, 
     await using supervised = new Supervised(['store-many:9 kill:KILL', 'listened exit:0']);
     await supervised.ended();
     assert.equal(supervised.lines()[0]?.split(',').length, 9);
+  });
+
+  test('make the next program urgent until it is ready', async (t) => {
+    if (!needs(t, 'root')) return;
+    await using supervised = new Supervised(['nice store:a=1 ready kill:KILL', 'nice ready barrier sleep:0.1 nice exit:0']);
+    await supervised.ended();
+    assert.deepEqual(supervised.lines(), ['nice usual', 'nice urgent', 'nice usual']);
   });
 
   test('are forgotten by name', async () => {

@@ -108,6 +108,8 @@ def step(word):
         say(f"{value} is {'mine' if os.environ.get(value) == str(os.getpid()) else 'not mine'}")
     elif verb == "group":
         say("group is " + ("mine" if os.getpgrp() == os.getpid() else "not mine"))
+    elif verb == "nice":
+        say("nice " + ("urgent" if os.nice(0) < 0 else "usual"))
     elif verb == "kill":
         os.kill(os.getpid(), signal.Signals["SIG" + value])
     elif verb == "exit":
