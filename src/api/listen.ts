@@ -23,7 +23,7 @@ export async function listen(daemon: Daemon, log: Log): Promise<Listeners> {
   const open = createServer(log);
   const control = createServer(log);
   let address: string | null = null;
-  addPublicRoutes(open, daemon);
+  await addPublicRoutes(open, daemon);
   addControlRoutes(control, daemon, () => address);
   const close = async (): Promise<void> => {
     await Promise.all([open.close(), control.close()]);

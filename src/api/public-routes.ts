@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify';
 import { VERSION, type Daemon } from '../daemon/index.ts';
 import { GalleonError } from '../errors/index.ts';
-import { createMetrics } from '../monitoring/index.ts';
+import { loadMetrics } from '../monitoring/index.ts';
 import { sendProblem } from './reply-with-problems.ts';
 
 /** What anybody who reaches the TCP address may see: whether the daemon is well, and its metrics. */
-export function addPublicRoutes(app: FastifyInstance, daemon: Daemon): void {
+export async function addPublicRoutes(app: FastifyInstance, daemon: Daemon): Promise<void> {
+  const { createMetrics } = await loadMetrics();
   const metrics = createMetrics(VERSION, () => daemon.readings());
 
   app.get('/healthz', async (_request, reply) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMetrics } from '../../../src/monitoring/index.ts';
+import { createMetrics } from '../../../src/monitoring/metrics.ts';
 import { FAKE_STATS } from '../support/fake-engine.ts';
 
 const latency = new Array<number>(28).fill(0);
