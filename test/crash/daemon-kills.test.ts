@@ -10,7 +10,9 @@ describe('programs on mounts whose daemon is killed again and again', { timeout:
     test(`see pauses, no error and no wrong byte (requests in flight: ${inFlight})`, async (t) => {
       if (!needs(t, ...LOADS.flatMap((name) => WORKLOAD_TOOLS[name]))) return;
       const pauses = await killRepeatedly({ kills: 8, inFlight, workloads: LOADS });
-      t.diagnostic(`pauses: median ${quantile(pauses, 0.5).toFixed(0)} ms, longest ${quantile(pauses, 1).toFixed(0)} ms`);
+      t.diagnostic(
+        `pauses: median ${quantile(pauses, 0.5).toFixed(0)} ms, longest ${quantile(pauses, 1).toFixed(0)} ms`,
+      );
     });
   }
 });

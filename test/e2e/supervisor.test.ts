@@ -70,7 +70,10 @@ describe('descriptors that are deposited', { timeout: 60_000, concurrency: 2 }, 
 
   test('make the next program urgent until it is ready', async (t) => {
     if (!needs(t, 'root')) return;
-    await using supervised = new Supervised(['nice store:a=1 ready kill:KILL', 'nice ready barrier sleep:0.1 nice exit:0']);
+    await using supervised = new Supervised([
+      'nice store:a=1 ready kill:KILL',
+      'nice ready barrier sleep:0.1 nice exit:0',
+    ]);
     await supervised.ended();
     assert.deepEqual(supervised.lines(), ['nice usual', 'nice urgent', 'nice usual']);
   });

@@ -135,7 +135,10 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
     await bash(': > "$1"', join(daemon.storagePath, 'catalog'));
     await chmod(join(daemon.storagePath, 'catalog'), 0o600);
     process.kill(pid, 'SIGKILL');
-    await eventually(async () => /not connected|aborted/.test((await tryBash('timeout 5 cat "$1"', data)).stderr));
+    // The supervisor tries ten times, and waits longer each time.
+    const fails = async (): Promise<boolean> =>
+      /not connected|aborted/.test((await tryBash('timeout 5 cat "$1"', data)).stderr);
+    await eventually(fails, 120_000);
     assert.equal(daemon.isMounted('a'), true);
     const said = await daemon.galleonfs('unmount', join(daemon.mountPoint, 'a'));
     assert.match(said, /took away the mount/);
