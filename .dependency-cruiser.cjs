@@ -1,7 +1,7 @@
 // The import order of ARCHITECTURE.md: data and calls run downwards only, and a folder is entered through its index.ts.
 const layers = [
   ['cli', 'api'],
-  ['daemon'],
+  ['daemon', 'service'],
   ['backup', 'replication', 'migration'],
   ['snapshot', 'mount', 'qos', 'security', 'monitoring'],
   ['volume'],

@@ -9,6 +9,7 @@ import { configurationFrom } from './context.ts';
 import { addDaemonCommands } from './daemon-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { runDaemon } from './run-daemon.ts';
+import { addServiceCommands } from './service-commands.ts';
 import { unhurried } from './supervise.ts';
 import { addVolumeCommands } from './volume-commands.ts';
 
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   addMountCommands(program);
   addDaemonCommands(program);
   addCheckCommand(program);
+  addServiceCommands(program);
   addCompletionCommand(program);
   return program.addHelpText('after', helpText());
 }

@@ -10,6 +10,7 @@ import { MOUNT_OPTIONS_HELP, mountOptionsArgument } from './mount-options.ts';
 interface MountCommandOptions {
   readonly options?: NonNullable<MountBody['options']>;
   readonly allowOther?: boolean;
+  readonly ifNeeded?: boolean;
 }
 
 /** `galleonfs mount` and `galleonfs unmount`. */
@@ -20,17 +21,26 @@ export function addMountCommands(program: Command): void {
     .argument('<volume>')
     .argument('[path]', 'an empty directory, made if missing (default: <mount-point>/<volume>)')
     .option('-o, --options <list>', MOUNT_OPTIONS_HELP, mountOptionsArgument)
+    .option('--if-needed', 'succeed when it is mounted already, where it is to be')
     .addHelpText('after', '\nExamples:\n  galleonfs mount database\n  galleonfs mount database /srv/db -o ro,uid=1000')
     .action(async (volume: string, path: string | undefined, _options: unknown, command: Command) => {
       const context = Context.of(command);
-      const { options = {}, allowOther } = command.optsWithGlobals<MountCommandOptions>();
+      const { options = {}, allowOther, ifNeeded } = command.optsWithGlobals<MountCommandOptions>();
       const body: MountBody = {
         ...(path === undefined ? {} : { path: resolve(path) }),
         options: { ...options, ...(allowOther === true ? { allowOther } : {}) },
       };
-      const mounted = await context.withDaemon(
-        async (client) => await client.post<VolumeDetails>(`/volumes/${encodeURIComponent(volume)}/mount`, body),
-      );
+      const mounted = await context.withDaemon(async (client) => {
+        const there = `/volumes/${encodeURIComponent(volume)}`;
+        try {
+          return await client.post<VolumeDetails>(`${there}/mount`, body);
+        } catch (error) {
+          if (ifNeeded !== true || !(error instanceof GalleonError) || error.code !== 'VOLUME_MOUNTED') throw error;
+          const present = await client.get<VolumeDetails>(there);
+          if (path !== undefined && present.mount?.path !== body.path) throw error;
+          return present;
+        }
+      });
       context.print(mounted, () => `Mounted volume "${volume}": ${mounted.mount?.dataPath ?? ''}`);
     });
 

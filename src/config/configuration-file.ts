@@ -7,7 +7,12 @@ import { SETTINGS } from './settings.ts';
  * @throws GalleonError CONFIG_INVALID: unreadable, not JSON, not an object, or a key that is no setting.
  */
 export function readConfigurationFile(path: string): Readonly<Record<string, unknown>> {
-  const content = parse(path, read(path));
+  return parseConfigurationFile(path, read(path));
+}
+
+/** @throws GalleonError CONFIG_INVALID, naming the file by `path` */
+export function parseConfigurationFile(path: string, text: string): Readonly<Record<string, unknown>> {
+  const content = parse(path, text);
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     throw new GalleonError('CONFIG_INVALID', `the configuration file ${path} must hold one JSON object`);
   }

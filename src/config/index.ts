@@ -1,3 +1,5 @@
+export { parseConfigurationFile } from './configuration-file.ts';
+export { SYSTEM_DIRECTORIES } from './default-directories.ts';
 export { formatBindAddress, parseBindAddress, type BindAddress } from './bind-address.ts';
 export {
   CONFIG_FILE_VARIABLE,

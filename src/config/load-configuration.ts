@@ -16,6 +16,8 @@ export interface ConfigurationSources {
   readonly flags?: Readonly<Partial<Record<SettingName, unknown>>>;
   /** The value of `--config`. */
   readonly file?: string | undefined;
+  /** What such a file holds, instead of `file`. */
+  readonly content?: Readonly<Record<string, unknown>>;
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -27,7 +29,7 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
   const environment = sources.environment ?? {};
   const flags = sources.flags ?? {};
   const file = sources.file ?? nonEmpty(environment[CONFIG_FILE_VARIABLE]);
-  const content = file === undefined ? {} : readConfigurationFile(file);
+  const content = sources.content ?? (file === undefined ? {} : readConfigurationFile(file));
   const fallback = defaults(environment);
 
   function value<Name extends SettingName>(name: Name): Configuration[Name] {
@@ -35,7 +37,7 @@ export function loadConfiguration(sources: ConfigurationSources): Configuration 
     const candidates: [unknown, string][] = [
       [flags[name], flag.split(' ')[0] ?? flag],
       [nonEmpty(environment[variable]), variable],
-      [content[key], `"${key}" in ${file ?? ''}`],
+      [content[key], `"${key}" in ${file ?? 'the settings'}`],
     ];
     const found = candidates.find(([candidate]) => candidate !== undefined);
     if (found === undefined) return fallback[name];

@@ -19,6 +19,8 @@ export interface DaemonOptions {
   readonly directory: string;
   readonly driver?: Driver;
   readonly flags?: readonly string[];
+  /** A program, and its first arguments, that runs the launcher. */
+  readonly through?: readonly string[];
 }
 
 /** What a command line printed, and how it ended. */
@@ -116,7 +118,8 @@ export class GalleonfsDaemon implements AsyncDisposable {
     const driver = this.#options.driver === undefined ? [] : ['--fuse-driver', this.#options.driver];
     const log = openSync(this.logPath, 'a');
     const args = [...flags, '--bind-address', this.#address, ...driver, ...(this.#options.flags ?? [])];
-    this.#process = spawn(launcher, args, { stdio: ['ignore', log, log], detached: true });
+    const [program = launcher, ...rest] = [...(this.#options.through ?? []), launcher, ...args];
+    this.#process = spawn(program, rest, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     living.add(this);
     await this.answering();
