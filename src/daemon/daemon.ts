@@ -2,7 +2,7 @@ import { DEFAULT_MOUNT_PREFERENCES, type MountPreferences, type StorageClass } f
 import type { Configuration } from '../config/index.ts';
 import { GalleonError, toGalleonError } from '../errors/index.ts';
 import { SerialQueue, type Log } from '../lib/index.ts';
-import type { Mounts, ResumableMount } from '../mount/index.ts';
+import { warnAboutRequestTimeout, type Mounts, type ResumableMount } from '../mount/index.ts';
 import type { DamageWatch, VolumeReading } from '../monitoring/index.ts';
 import { listStorageClasses, type CreateVolumeRequest, type Volume, type Volumes } from '../volume/index.ts';
 import type { Catalog } from '../catalog/index.ts';
@@ -282,6 +282,7 @@ export class Daemon {
       await Promise.all(volumes.list().map(async (volume) => await this.#mountAtStart(volume)));
       descriptors.notify('READY=1');
       this.#watchdog.start(process.env);
+      if (descriptors.kind !== 'none') await warnAboutRequestTimeout(this.#parts.log);
       this.#parts.damageWatch.look();
       this.#parts.damageWatch.start(WATCH_INTERVAL_MS);
       this.#mountWatch = setInterval(() => void this.#forgetVanishedMounts(), WATCH_INTERVAL_MS).unref();
