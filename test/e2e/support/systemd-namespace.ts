@@ -1,6 +1,6 @@
 /**
  * A real systemd as process 1 of namespaces of its own, where the host's process 1 is another: what it mounts, runs and
- * keeps ends with it, and the host sees none of it. Needs root, systemd and cgroups.
+ * keeps ends with it, and so does what is written to /etc; the host sees none of it. Needs root, systemd and cgroups.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,14 +10,14 @@ import { bash, tryBash } from './shell.ts';
 
 const START_TIMEOUT_MS = 20_000;
 
-/** $1: a directory of unit files, $2: the name of the control group. */
+/** $1: the name of the control group. */
 const BOOT = `
 for hierarchy in systemd unified; do
   [ -d "/sys/fs/cgroup/$hierarchy" ] || continue
-  mkdir -p "/sys/fs/cgroup/$hierarchy/$2"
-  echo $$ > "/sys/fs/cgroup/$hierarchy/$2/cgroup.procs"
+  mkdir -p "/sys/fs/cgroup/$hierarchy/$1"
+  echo $$ > "/sys/fs/cgroup/$hierarchy/$1/cgroup.procs"
 done
-if [ -e /sys/fs/cgroup/cgroup.procs ]; then mkdir -p "/sys/fs/cgroup/$2"; echo $$ > "/sys/fs/cgroup/$2/cgroup.procs"; fi
+if [ -e /sys/fs/cgroup/cgroup.procs ]; then mkdir -p "/sys/fs/cgroup/$1"; echo $$ > "/sys/fs/cgroup/$1/cgroup.procs"; fi
 exec unshare --cgroup --mount --pid --uts --ipc --fork --kill-child --mount-proc bash -c '
 set -e
 unified=; [ -e /sys/fs/cgroup/cgroup.procs ] && unified=1
@@ -31,6 +31,10 @@ else
   mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
 fi
 mount -t tmpfs tmpfs /run
+# A copy of /etc, so that services can be installed.
+mkdir /run/etc
+cp -a /etc/. /run/etc/
+mount --bind /run/etc /etc
 mkdir -p /run/systemd/system /run/lock
 # None of the units of the host may run: they would empty /tmp and set the parameters of the kernel we share.
 for directory in /lib/systemd/system /etc/systemd/system /usr/local/lib/systemd /lib/systemd/system-generators; do
@@ -39,10 +43,9 @@ done
 for target in test sysinit basic shutdown; do
   printf "[Unit]\\nDefaultDependencies=no\\n" > "/run/systemd/system/$target.target"
 done
-cp "$1"/* /run/systemd/system/
 export container=lxc
 exec /lib/systemd/systemd --system --unit=test.target --log-target=console --log-level=notice --show-status=no
-' bash "$1"
+'
 `;
 
 export class SystemdNamespace implements AsyncDisposable {
@@ -53,9 +56,9 @@ export class SystemdNamespace implements AsyncDisposable {
     this.#process = child;
   }
 
-  /** Boots it with the unit files of a directory. */
-  static async boot(units: string): Promise<SystemdNamespace> {
-    const child = spawn('bash', ['-c', BOOT, 'bash', units, controlGroup()], { stdio: 'ignore' });
+  /** Boots it without any service. */
+  static async boot(): Promise<SystemdNamespace> {
+    const child = spawn('bash', ['-c', BOOT, 'bash', controlGroup()], { stdio: 'ignore' });
     const namespace = new SystemdNamespace(child);
     try {
       await namespace.#booted();
