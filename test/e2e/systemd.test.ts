@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { needs } from './support/needs.ts';
+import { isAvailable, needs } from './support/needs.ts';
 import { Scratch } from './support/scratch.ts';
 import { SystemdNamespace } from './support/systemd-namespace.ts';
 
@@ -20,8 +20,8 @@ describe('the service under systemd', { timeout: 300_000 }, () => {
   const mainPid = async (): Promise<number> =>
     Number(await namespace.bash('systemctl show --property MainPID --value galleonfs'));
 
-  before(async (t) => {
-    if (!needs(t, ...NEEDED)) return;
+  before(async () => {
+    if (!isAvailable(...NEEDED)) return;
     scratch = ends.use(await Scratch.make());
     namespace = ends.use(await SystemdNamespace.boot());
     const settings = ['--storage-path', scratch.at('store'), '--mount-point', scratch.at('volumes')];
@@ -49,7 +49,10 @@ describe('the service under systemd', { timeout: 300_000 }, () => {
     for (let kill = 0; kill < 6; kill += 1) {
       const pid = await mainPid();
       await namespace.bash('sleep 0.$((RANDOM % 10)); kill -9 "$1"', pid);
-      await namespace.bash('while [ "$(systemctl show -p MainPID --value galleonfs)" = "$1" ]; do sleep 0.05; done', pid);
+      await namespace.bash(
+        'while [ "$(systemctl show -p MainPID --value galleonfs)" = "$1" ]; do sleep 0.05; done',
+        pid,
+      );
     }
     await load;
     assert.match(await galleonfs('status'), /running/);

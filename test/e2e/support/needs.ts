@@ -5,9 +5,13 @@ import type { TestContext } from 'node:test';
 
 /** Programs, or absolute paths; `root` stands for being root. */
 export function needs(t: TestContext, ...wanted: readonly string[]): boolean {
-  const missing = wanted.filter((one) => !isThere(one));
-  if (missing.length === 0) return true;
-  return leftOut(t, `not available: ${missing.join(', ')}`);
+  if (isAvailable(...wanted)) return true;
+  return leftOut(t, `not available: ${wanted.filter((one) => !isThere(one)).join(', ')}`);
+}
+
+/** For preparing what tests that `needs` leaves out would use. */
+export function isAvailable(...wanted: readonly string[]): boolean {
+  return wanted.every(isThere);
 }
 
 /** Tests that take minutes run with GALLEONFS_TEST_LONG=1. */
