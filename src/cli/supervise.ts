@@ -6,6 +6,8 @@ import { GalleonError } from '../errors/index.ts';
 
 /** How the supervisor names its notification sockets. */
 const OWN_SOCKETS = '@galleonfs-supervisor/';
+/** As WatchdogSec= in systemd/galleonfs.service: a daemon that hangs holds its mounts up no longer. */
+const WATCHDOG_MS = 30_000;
 /** A daemon that cannot start lives at least so long where it is started again at once and without end. */
 const LIFE_MS_MIN = 1000;
 
@@ -28,7 +30,7 @@ export function becomeSupervisor(configuration: Configuration): void {
     const message = `the supervisor ${supervisor} cannot be run: build it with "npm run build:native", or start with --no-supervisor (a crash of the daemon then ends its mounts)`;
     throw new GalleonError('SUPERVISOR_UNAVAILABLE', message, { cause: error });
   }
-  const options = ['--log-level', configuration.logLevel];
+  const options = ['--log-level', configuration.logLevel, '--watchdog-ms', String(WATCHDOG_MS)];
   const command = [...ownCommand(process.env), ...process.argv.slice(2)];
   process.execve?.(supervisor, [supervisor, ...options, '--', ...command], process.env);
 }

@@ -10,6 +10,7 @@ import { bash, tryBash } from './support/shell.ts';
 
 const LAUNCHER = resolve(import.meta.dirname, '../../bin/galleonfs');
 const UNIT = resolve(import.meta.dirname, '../../systemd/galleonfs.service');
+const GENERATOR = '/lib/systemd/system-generators/systemd-fstab-generator';
 const CONFINED = join(import.meta.dirname, 'support/confined.py');
 
 describe('the daemon with no more rights than its unit gives', { timeout: 120_000 }, () => {
@@ -37,6 +38,34 @@ describe('the daemon with no more rights than its unit gives', { timeout: 120_00
       assert.doesNotMatch(daemon.log(), /"level":"(warn|error|fatal)"/);
     });
   }
+});
+
+describe('the example of a database on a volume in README.md', { timeout: 60_000 }, () => {
+  test('starts in order, without a cycle', async (t) => {
+    if (!needs(t, 'systemd-analyze', GENERATOR)) return;
+    await using scratch = await Scratch.make();
+    const readme = readFileSync(resolve(import.meta.dirname, '../../README.md'), 'utf8');
+    await scratch.write('fstab', Buffer.from(/^\s*(\/mnt\/galleonfs\/database\/data .*)$/m.exec(readme)?.[1] ?? ''));
+    const requires = /^\s*(RequiresMountsFor=\/srv\/db)$/m.exec(readme)?.[1] ?? '';
+    await scratch.write('database.service', Buffer.from(`[Unit]\n${requires}\n[Service]\nExecStart=/bin/true\n`));
+    const said = await bash(
+      `cd "$1"
+      "$3" install-service --root . > installed
+      mkdir generated
+      SYSTEMD_FSTAB="$1/fstab" "$2" generated generated generated
+      grep -q 'Requires=galleonfs-mount@database.service' generated/srv-db.mount
+      units=etc/systemd/system
+      mv database.service $units
+      mkdir $units/multi-user.target.wants
+      for unit in galleonfs.service database.service; do ln -s ../$unit $units/multi-user.target.wants/; done
+      ln -s ../galleonfs-mount@.service $units/multi-user.target.wants/galleonfs-mount@database.service
+      SYSTEMD_UNIT_PATH="$1/$units:$1/generated:/lib/systemd/system" systemd-analyze verify multi-user.target 2>&1`,
+      scratch.path,
+      GENERATOR,
+      LAUNCHER,
+    );
+    assert.doesNotMatch(said, /cycle|galleonfs|database|srv-db/);
+  });
 });
 
 describe('galleonfs mount --if-needed', { timeout: 120_000 }, () => {

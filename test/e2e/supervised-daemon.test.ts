@@ -22,6 +22,7 @@ describe('a daemon below its supervisor', { timeout: 120_000 }, () => {
     await using scratch = await Scratch.make();
     await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('daemon') });
     assert.equal(programOf(daemon.supervisorPid), 'galleonfs-supervisor');
+    assert.match(readFileSync(`/proc/${daemon.pid}/environ`, 'latin1'), /\0WATCHDOG_USEC=30000000\0/);
     const data = await daemon.createVolume('kept', '4MiB');
     await bash('echo acknowledged > "$1"', data);
     const { pid, supervisorPid } = daemon;
