@@ -174,6 +174,7 @@ void Checker::replay(Tail& tail, uint64_t durable) {
       plan_.entries.push_back({tail.file_number, slot, raw});
       wrong(Severity::error, slot, "a durable entry has one wrong byte", "put the byte right");
     }
+    if (entry->flags == kEntryVoid) continue;
     if (entry->flags == kEntryData) {
       if (lsn > durable && (entry->block >= blocks_ || (!payload_matches(*entry) && readable()))) {
         report_.torn_entries++;

@@ -13,10 +13,6 @@
 namespace galleonfs::store {
 namespace {
 
-// A delta of this many leaves or fewer is merged whole; beyond it, leaves with few updates wait as stragglers.
-constexpr size_t kMergeLeavesAlways = 4096;
-constexpr size_t kStragglerEntriesPerLeafMax = 3;
-constexpr size_t kStragglersMax = 128 << 10;
 // Publications that call for a checkpoint, and that stop writers until one is done.
 constexpr size_t kDeltaEntries = 256 << 10;
 constexpr size_t kDeltaEntriesMax = 1 << 20;
@@ -66,6 +62,7 @@ Failure VolumeStore::checkpoint_locked() {
     map_file_.rolled_back();
     files_.rolled_back();
     delta_.unfreeze();
+    admit_anew();
     if (failed.error != ENOSPC) fail_stop("writing a checkpoint", failed.error);
     return failed;
   }
@@ -87,6 +84,8 @@ Failure VolumeStore::checkpoint_locked() {
     live += static_cast<uint64_t>(change);
   }
   live_slots_ = live;
+  map_file_.committed(epochs_);
+  map_file_.settle();  // before thaw(): what was merged must not be admitted again on the room it has taken
   set_root(root);  // before thaw(): a reader that no longer finds an entry in the delta must find it in the map
   delta_.thaw(stragglers);
   seal_views(frozen);
@@ -99,9 +98,10 @@ Failure VolumeStore::checkpoint_locked() {
     }
   }
   used_slots_ = used;
-  map_file_.committed(epochs_);
   files_.committed(epochs_);
   (void)epochs_.collect();
+  map_file_.settle();
+  admit_anew();
   checkpoint_lsn_ = frozen.lsn;
   compacted_since_checkpoint_ = false;
   checkpoints_++;
@@ -296,19 +296,6 @@ void VolumeStore::wait_for_room() noexcept {
   }
 }
 
-// Out of space: dead segments become free two checkpoints later.
-int VolumeStore::make_room() noexcept {
-  const std::lock_guard lock(checkpoint_mutex_);
-  if (files_.free_count() > 1) return 0;
-  for (int i = 0; i < 3; i++) {
-    if (read_only() || closed_) return EROFS;
-    if (const Failure failed = checkpoint_locked()) return failed.error;
-    for (int tries = 0; tries < 4 && !epochs_.collect(); tries++) std::this_thread::yield();
-    if (files_.free_count() > 1) return 0;
-  }
-  return ENOSPC;
-}
-
 void VolumeStore::kick() {
   {
     const std::lock_guard lock(background_mutex_);
@@ -353,7 +340,7 @@ bool VolumeStore::maintain(bool idle) {
   const bool changed = log_bytes > 0 || delta_.active_entries() > 0;
   const bool due = log_bytes >= checkpoint_bytes_ || delta_.active_entries() >= kDeltaEntries;
   if (due || (idle && (changed || files_.anything_pending()))) {
-    if (checkpoint_locked()) return false;
+    if (checkpoint_locked()) return !read_only();  // for want of space: look again
   }
   // A volume at rest keeps nothing ahead. Under a stream of writes there is no bandwidth for writing files twice.
   const bool streaming = log_bytes > (uint64_t{superblock_.slots} << block_shift_);

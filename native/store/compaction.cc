@@ -28,44 +28,58 @@ Failure VolumeStore::compact(double live_share_max, uint64_t* rewritten_bytes) {
 
 Failure VolumeStore::compact_locked(double live_share_max, uint64_t bytes_max, const std::function<bool()>& keep_going,
                                     uint64_t* rewritten_bytes) {
-  const uint64_t active = superblock_.active_segment_id;
-  struct Candidate {
-    const SegmentView* view;
-    double share;
-  };
-  std::vector<Candidate> candidates;
-  for (const SegmentView* view : table_.views()) {
-    if (view->open != nullptr || view->id == active || view->id >= superblock_.next_segment_id) continue;
-    const double share = double{table_.states()[view->id].live * 1.0} / std::max<uint32_t>(view->slots, 1);
-    if (share <= live_share_max && view->slots > 0) candidates.push_back({view, share});
-  }
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.share < b.share; });
+  std::vector<ThinFile> candidates = thin_files(live_share_max);
   std::vector<const SegmentView*> group;
+  size_t group_files = 0;
   uint64_t slots = 0;
   *rewritten_bytes = 0;
   const auto run = [&]() -> int {
     uint64_t rewritten = 0;
-    // One thin segment alone in its file saves a file only if others join it.
-    const int error = group.size() > 1 ? compact_segments(group, &rewritten) : 0;
+    // One thin file alone saves nothing.
+    const int error = group_files > 1 ? compact_segments(group, &rewritten) : 0;
     *rewritten_bytes += rewritten;
     group.clear();
+    group_files = 0;
     slots = 0;
     return error;
   };
   int error = 0;
-  for (const Candidate& candidate : candidates) {
-    const uint32_t live = table_.states()[candidate.view->id].live;
-    if (slots + live > superblock_.slots) {
+  for (const ThinFile& candidate : candidates) {
+    if (slots + candidate.live > superblock_.slots) {
       error = run();
       if (error != 0 || *rewritten_bytes >= bytes_max || !keep_going()) break;
     }
-    group.push_back(candidate.view);
-    slots += live;
+    group.insert(group.end(), candidate.views.begin(), candidate.views.end());
+    group_files++;
+    slots += candidate.live;
   }
   if (error == 0 && *rewritten_bytes < bytes_max && keep_going()) error = run();
   if (error == ENOSPC) return failure(ENOSPC, "STORE_NO_SPACE", "no space to compact into");
   if (error != 0) return failure(error, "STORE_IO", std::string("compaction: ") + std::strerror(error));
   return {};
+}
+
+// Whole files, which may hold several segments: only an empty one gives space back. The thinnest first.
+std::vector<VolumeStore::ThinFile> VolumeStore::thin_files(double live_share_max) {
+  std::unordered_map<uint32_t, ThinFile> files;
+  std::unordered_set<uint32_t> in_use;
+  for (const SegmentView* view : table_.views()) {
+    ThinFile& file = files[view->file_number];
+    file.views.push_back(view);
+    file.live += table_.states()[view->id].live;
+    if (view->open != nullptr || view->id == superblock_.active_segment_id || view->id >= superblock_.next_segment_id) {
+      in_use.insert(view->file_number);
+    }
+  }
+  std::vector<ThinFile> thin;
+  const double live_max = live_share_max * superblock_.slots;
+  for (auto& [number, file] : files) {
+    if (!in_use.contains(number) && static_cast<double>(file.live) <= live_max) thin.push_back(std::move(file));
+  }
+  std::sort(thin.begin(), thin.end(), [](const ThinFile& a, const ThinFile& b) {
+    return a.live != b.live ? a.live < b.live : a.views.front()->id < b.views.front()->id;
+  });
+  return thin;
 }
 
 // Slots the map still points to, ascending, with their entries. A damaged entry is left out, with the alarm that reading
@@ -120,9 +134,14 @@ int VolumeStore::compact_segments(const std::vector<const SegmentView*>& victims
     parts.push_back(std::move(part));
   }
   if (parts.size() < 2) return 0;
+  // The slot indexes must not eat what was promised to checkpoints.
+  const uint64_t admitted = delta_.unmerged_leaves() + kInFlightLeaves;
+  if (const int error = map_file_.make_room(pages_needed(admitted) + parts.size())) return error;
   uint32_t number = 0;
   std::shared_ptr<disk::File> file;
-  if (const int error = files_.take(false, &number, &file)) return error;
+  bool last = false;
+  if (const int error = files_.take(Purpose::write, &number, &file, &last)) return error;
+  map_file_.begin();
   Salt salt;
   environment_.random(&salt, sizeof salt);
   RawSegmentHeader header;
@@ -173,9 +192,12 @@ int VolumeStore::compact_segments(const std::vector<const SegmentView*>& victims
   }
   if (error == 0) error = map_file_.sync();
   if (error != 0) {
+    map_file_.rolled_back();
     files_.free_at_checkpoint(number);
     return error;
   }
+  map_file_.settle();
+  admit_anew();
   for (size_t i = 0; i < parts.size(); i++) {
     const Part& part = parts[i];
     if (part.damaged) continue;

@@ -52,6 +52,17 @@ const LeafRange* newest_range(const std::vector<LeafRange>& ranges, uint64_t lea
 
 }  // namespace
 
+// Under the shard's lock.
+template <class Change>
+void Delta::change_leaf(Shard& shard, uint64_t leaf, Change&& change) {
+  const size_t entries = shard.active.blocks.size();
+  const size_t leaves = shard.active.leaves.size();
+  change();
+  (void)shard.active.leaves.at(leaf);
+  active_entries_.fetch_add(shard.active.blocks.size() - entries, std::memory_order_relaxed);
+  active_leaves_.fetch_add(shard.active.leaves.size() - leaves, std::memory_order_relaxed);
+}
+
 void Delta::publish(uint64_t block, uint64_t count, Location first) {
   uint64_t at = 0;
   while (at < count) {
@@ -59,15 +70,15 @@ void Delta::publish(uint64_t block, uint64_t count, Location first) {
     const uint64_t end = std::min(count, ((leaf + 1) << kLeafShift) - block);
     Shard& shard = shard_of(leaf);
     const std::lock_guard lock(shard.mutex);
-    const size_t before = shard.active.blocks.size();
     const LeafRange* range = shard.active.ranges.empty() ? nullptr : newest_range(shard.active.ranges, leaf);
-    for (; at < end; at++) {
-      const Location location(first.segment(), first.slot() + static_cast<uint32_t>(at));
-      if (range != nullptr && !location.newer_than(range->record)) continue;
-      Location& held = shard.active.blocks.at(block + at);
-      if (location.newer_than(held)) held = location;
-    }
-    active_entries_.fetch_add(shard.active.blocks.size() - before, std::memory_order_relaxed);
+    change_leaf(shard, leaf, [&] {
+      for (; at < end; at++) {
+        const Location location(first.segment(), first.slot() + static_cast<uint32_t>(at));
+        if (range != nullptr && !location.newer_than(range->record)) continue;
+        Location& held = shard.active.blocks.at(block + at);
+        if (location.newer_than(held)) held = location;
+      }
+    });
   }
 }
 
@@ -80,17 +91,18 @@ void Delta::discard(uint64_t first, uint64_t end, Location record) {
       const uint64_t stop = std::min(to, (leaf + 1) << kLeafShift);
       Shard& shard = shard_of(leaf);
       const std::lock_guard lock(shard.mutex);
-      const size_t before = shard.active.blocks.size();
-      for (; from < stop; from++) {
-        Location& held = shard.active.blocks.at(from);
-        if (record.newer_than(held)) held = record;
-      }
-      active_entries_.fetch_add(shard.active.blocks.size() - before, std::memory_order_relaxed);
+      change_leaf(shard, leaf, [&] {
+        for (; from < stop; from++) {
+          Location& held = shard.active.blocks.at(from);
+          if (record.newer_than(held)) held = record;
+        }
+      });
     }
   };
   if (first_leaf >= end_leaf) return discard_blocks(first, end);
   discard_blocks(first, first_leaf << kLeafShift);
   discard_blocks(end_leaf << kLeafShift, end);
+  active_leaves_.fetch_add(2, std::memory_order_relaxed);
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     std::vector<LeafRange>& ranges = shard.active.ranges;
@@ -140,6 +152,7 @@ void Delta::freeze() {
     shard.frozen = std::exchange(shard.active, {});
   }
   frozen_entries_.store(active_entries_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
+  frozen_leaves_.store(active_leaves_.exchange(0, std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 void Delta::unfreeze() {
@@ -153,15 +166,23 @@ void Delta::unfreeze() {
         if (range.first_leaf <= leaf && leaf < range.end_leaf) location = range.record;
       });
     }
-    newer.blocks.for_each([&](uint64_t block, Location& location) { shard.active.blocks.at(block) = location; });
+    newer.blocks.for_each([&](uint64_t block, Location& location) {
+      shard.active.blocks.at(block) = location;
+      (void)shard.active.leaves.at(block >> kLeafShift);
+    });
   }
   size_t entries = 0;
+  size_t leaves = 0;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     entries += shard.active.blocks.size() + shard.active.ranges.size();
+    leaves += shard.active.leaves.size();
+    if (&shard == &shards_.front()) leaves += 2 * shard.active.ranges.size();
   }
   active_entries_.store(entries, std::memory_order_relaxed);
+  active_leaves_.store(leaves, std::memory_order_relaxed);
   frozen_entries_.store(0, std::memory_order_relaxed);
+  frozen_leaves_.store(0, std::memory_order_relaxed);
 }
 
 std::vector<DeltaEntry> Delta::sorted_entries(const Layer Shard::* layer) const {
@@ -196,6 +217,7 @@ void Delta::thaw(const std::vector<DeltaEntry>& stragglers) {
   }
   straggler_count_.store(stragglers.size(), std::memory_order_relaxed);
   frozen_entries_.store(0, std::memory_order_relaxed);
+  frozen_leaves_.store(0, std::memory_order_relaxed);
 }
 
 std::vector<uint64_t> Delta::leaves_with_data(uint64_t from_leaf) const {

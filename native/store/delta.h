@@ -91,6 +91,10 @@ class Delta {
 
   // Publications not merged yet: active and frozen.
   size_t unmerged_entries() const { return active_entries() + frozen_entries_.load(std::memory_order_relaxed); }
+  // Map leaves they touch, at least: what the next checkpoints may have to write.
+  size_t unmerged_leaves() const {
+    return active_leaves_.load(std::memory_order_relaxed) + frozen_leaves_.load(std::memory_order_relaxed);
+  }
   size_t active_entries() const { return active_entries_.load(std::memory_order_relaxed); }
   size_t straggler_count() const { return straggler_count_.load(std::memory_order_relaxed); }
   // Leaves with any entry or range start at or after `leaf`, sorted, over all layers.
@@ -100,6 +104,7 @@ class Delta {
   struct Layer {
     BlockTable blocks;
     std::vector<LeafRange> ranges;  // in order of publication; the last that covers a leaf is the newest
+    BlockTable leaves;              // of `blocks`: a set, the locations are not used
   };
   struct Shard {
     mutable std::shared_mutex mutex;  // guards all below
@@ -110,11 +115,16 @@ class Delta {
   Shard& shard_of(uint64_t leaf) { return shards_[shard_index(leaf)]; }
   const Shard& shard_of(uint64_t leaf) const { return shards_[shard_index(leaf)]; }
   std::vector<DeltaEntry> sorted_entries(const Layer Shard::* layer) const;
+  // Publishes one leaf's part of something; counts what is new.
+  template <class Change>
+  void change_leaf(Shard& shard, uint64_t leaf, Change&& change);
   static uint32_t lookup_locked(const Shard& shard, uint64_t first, uint32_t count, Location* out, bool* found);
 
   std::array<Shard, kShards> shards_;
   std::atomic<size_t> active_entries_{0};
   std::atomic<size_t> frozen_entries_{0};
+  std::atomic<size_t> active_leaves_{0};  // a range counts as the two leaves at its ends
+  std::atomic<size_t> frozen_leaves_{0};
   std::atomic<size_t> straggler_count_{0};
 };
 

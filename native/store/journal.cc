@@ -18,9 +18,9 @@ void Journal::start(uint64_t next_lsn, uint64_t next_segment_id) {
   durable_lsn_ = next_lsn - 1;
 }
 
-int Journal::open_segment(bool reserve_too) {
+int Journal::open_segment(Purpose purpose) {
   auto segment = std::make_shared<OpenSegment>();
-  if (const int error = files_.take(reserve_too, &segment->file_number, &segment->file)) return error;
+  if (const int error = files_.take(purpose, &segment->file_number, &segment->file, &segment->for_discards)) return error;
   segment->id = next_segment_id_;
   segment->slots = identity_.slots;
   segment->base_lsn = next_lsn_;
@@ -61,12 +61,36 @@ int Journal::open_segment(bool reserve_too) {
   return 0;
 }
 
-int Journal::allocate(Operation& operation, uint32_t want, bool reserve_too, Extent* extent) {
+int Journal::allocate(Operation& operation, uint32_t want, Purpose purpose, Extent* extent) {
   std::unique_lock lock(mutex_);
   if (!operation.in_flight_) thawed_.wait(lock, [this] { return !freezing_; });
   if (active_ == nullptr || active_->full()) {
-    if (const int error = open_segment(reserve_too)) return error;
+    if (const int error = open_segment(purpose)) return error;
   }
+  if (active_->for_discards && purpose == Purpose::write) {
+    // Discards must find a slot: writes go on here only once there is another file for them.
+    if (const int error = files_.prepare(1, false)) return error;
+    active_->for_discards = false;
+  }
+  take_slots(operation, want, extent);
+  return 0;
+}
+
+bool Journal::allocate_rest_for_discards(Operation& operation, Extent* extent) {
+  std::unique_lock lock(mutex_);
+  thawed_.wait(lock, [this] { return !freezing_; });
+  if (active_ == nullptr || active_->full() || !active_->for_discards) return false;
+  take_slots(operation, active_->slots, extent);
+  return true;
+}
+
+uint32_t Journal::slots_left() {
+  const std::lock_guard lock(mutex_);
+  return active_ == nullptr ? 0 : active_->slots - active_->next_slot;
+}
+
+// Under the mutex; the active segment is not full.
+void Journal::take_slots(Operation& operation, uint32_t want, Extent* extent) {
   OpenSegment& segment = *active_;
   extent->segment = &segment;
   extent->slot = segment.next_slot;
@@ -81,7 +105,6 @@ int Journal::allocate(Operation& operation, uint32_t want, bool reserve_too, Ext
   segment.next_slot += extent->count;
   next_lsn_ += extent->count;
   issued_lsn_.store(next_lsn_ - 1, std::memory_order_release);
-  return 0;
 }
 
 void Journal::finish(Operation& operation) {

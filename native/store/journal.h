@@ -51,8 +51,9 @@ class Journal {
   void start(uint64_t next_lsn, uint64_t next_segment_id);
 
   // Up to `want` consecutive slots. The first call of an operation waits while a freeze drains. ENOSPC, EIO.
-  // `reserve_too`: discards may use the space kept back for them.
-  int allocate(Operation& operation, uint32_t want, bool reserve_too, Extent* extent);
+  int allocate(Operation& operation, uint32_t want, Purpose purpose, Extent* extent);
+  // All that is left of the active segment, if it took the last free file and there is no other.
+  bool allocate_rest_for_discards(Operation& operation, Extent* extent);
   void finish(Operation& operation);
 
   // Waits until nothing is in flight, and runs `frozen` while nothing can begin.
@@ -64,13 +65,17 @@ class Journal {
   // A write to the journal failed: its slot is void, so nothing from it on may be called durable. For ever.
   void fail() { failed_ = true; }
 
+  // Slots of the active segment that writes may still take.
+  uint32_t slots_left();
   uint64_t issued_lsn() const { return issued_lsn_.load(std::memory_order_acquire); }
   uint64_t durable_lsn() const { return durable_lsn_.load(std::memory_order_acquire); }
   uint64_t next_segment_id() const { return next_segment_id_; }  // within freeze()
-  uint64_t active_segment_id() const { return active_ == nullptr ? 0 : active_->id; }  // within freeze()
+  // Within freeze(). 0 if the next slot will be in a new segment.
+  uint64_t active_segment_id() const { return active_ == nullptr || active_->full() ? 0 : active_->id; }
 
  private:
-  int open_segment(bool reserve_too);
+  int open_segment(Purpose purpose);
+  void take_slots(Operation& operation, uint32_t want, Extent* extent);
   int sync_all(uint64_t* covered, uint64_t* durable);
 
   SegmentFiles& files_;

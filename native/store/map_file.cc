@@ -22,7 +22,7 @@ MapFile::MapFile(std::unique_ptr<disk::File> file, PageCache& cache, CacheCounte
       damage_(damage),
       cache_file_(cache.new_file()) {
   uint64_t bytes = 0;
-  if (file_->size(&bytes) == 0) pages_ = bytes / kPageBytes;
+  if (file_->size(&bytes) == 0) pages_ = reserved_pages_ = bytes / kPageBytes;
 }
 
 bool MapFile::load_bitmap(uint64_t pages, std::span<const uint64_t> used_words,
@@ -38,7 +38,35 @@ bool MapFile::load_bitmap(uint64_t pages, std::span<const uint64_t> used_words,
   uint64_t taken = 0;
   for (uint64_t page = 0; page < pages; page++) taken += used(page) ? 1 : 0;
   free_ = pages - taken;
+  settle();
   return true;
+}
+
+void MapFile::settle() {
+  release_awaiting();
+  const std::lock_guard lock(room_mutex_);
+  room_ = free_ + (reserved_pages_ - pages_);
+}
+
+int MapFile::make_room(uint64_t pages) {
+  const std::lock_guard lock(room_mutex_);
+  if (room_ >= pages) return 0;
+  const uint64_t more = (pages - room_ + kGrowthPages - 1) / kGrowthPages * kGrowthPages;
+  int error = extend(reserved_pages_ + more);
+  if (error == ENOSPC) error = extend(reserved_pages_ + (pages - room_));
+  return error;
+}
+
+// Under room_mutex_.
+int MapFile::extend(uint64_t to_pages) {
+  if (const int error = file_->reserve(to_pages * kPageBytes)) return error;
+  if (const int error = file_->sync()) {
+    sync_failed_ = error;
+    return error;
+  }
+  room_ += to_pages - reserved_pages_;
+  reserved_pages_ = to_pages;
+  return 0;
 }
 
 int MapFile::read(const PagePointer& pointer, Page* page, const char* kind, uint64_t volume_offset) noexcept {
@@ -70,20 +98,31 @@ int MapFile::read(const PagePointer& pointer, Page* page, const char* kind, uint
 
 int MapFile::grow(uint64_t pages) {
   const uint64_t old_pages = pages_;
-  const uint64_t new_pages = old_pages + std::max(pages, kGrowthPages);
-  if (const int error = file_->reserve(new_pages * kPageBytes)) return error;
+  uint64_t new_pages = old_pages + std::max(pages, kGrowthPages);
+  {
+    const std::lock_guard lock(room_mutex_);
+    if (reserved_pages_ >= old_pages + pages) {
+      new_pages = std::min(new_pages, reserved_pages_);
+    } else if (const int error = extend(new_pages)) {
+      return error;
+    }
+  }
   used_.resize((new_pages + 63) / 64, 0);
   pages_ = new_pages;
   free_ += new_pages - old_pages;
   return 0;
 }
 
-int MapFile::allocate(uint64_t* page) {
+void MapFile::release_awaiting() {
   std::erase_if(awaiting_, [this](const std::shared_ptr<Batch>& batch) {
     if (!batch->ready.load(std::memory_order_acquire)) return false;
     for (const uint64_t freed : batch->pages) release(freed);
     return true;
   });
+}
+
+int MapFile::allocate(uint64_t* page) {
+  release_awaiting();
   if (free_ == 0) {
     if (const int error = grow(1)) return error;
   }
@@ -210,7 +249,8 @@ int MapFile::write_bitmap(uint64_t birth, const std::vector<uint64_t>& old_pages
 
 int MapFile::sync() {
   if (const int error = write_staged()) return error;
-  return file_->sync();
+  const int error = file_->sync();
+  return error != 0 ? error : sync_failed_.load();
 }
 
 void MapFile::committed(Epochs& epochs) {
@@ -230,6 +270,7 @@ void MapFile::rolled_back() {
   for (size_t i = allocated_mark_; i < allocated_now_.size(); i++) release(allocated_now_[i]);
   allocated_now_.resize(allocated_mark_);
   freed_now_.resize(freed_mark_);
+  settle();
 }
 
 }  // namespace galleonfs::store

@@ -3,10 +3,13 @@
 // Invariants: a page reachable from either superblock is never written. A page freed while checkpoint N is made is
 // reachable from N - 1 and becomes free when N + 1 is durable and no reader is left ("pending" until then).
 // Pages are uniform and copy-on-write, so a bitmap with a next-fit cursor needs no cleaning, unlike a log of them.
+// The file is reserved on disk, durably, further than its pages are handed out: room() is what checkpoints may take
+// without new space, however full the disk has become. Writers see to it that it lasts (see space.cc).
 //
-// All but read() belong to the thread that holds the store's checkpoint mutex.
+// All but read(), room() and make_room() belong to the thread that holds the store's checkpoint mutex.
 #pragma once
 #include <atomic>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -65,12 +68,20 @@ class MapFile {
 
   // Everything staged is written and durable.
   int sync();
+  // room() is told anew: after a checkpoint, and when pages were taken or given back beside one.
+  void settle();
   // The superblock is durable: what was pending goes free once `epochs` allows, what was freed now is pending.
   void committed(Epochs& epochs);
   // A checkpoint begins: rolled_back() returns to here. What compaction took and freed before stays.
   void begin() { allocated_mark_ = allocated_now_.size(), freed_mark_ = freed_now_.size(); }
   // The checkpoint failed before its superblock: what it allocated is free again.
   void rolled_back();
+
+  // Pages that can be taken without new space, as of the end of the last checkpoint: those the running one has taken
+  // still count, as do the updates it merges.
+  uint64_t room() const { return room_.load(std::memory_order_relaxed); }
+  // Reserves until room() is at least `pages`. ENOSPC, EIO. Any thread.
+  int make_room(uint64_t pages);
 
   uint64_t pages() const { return pages_.load(std::memory_order_relaxed); }
 
@@ -83,12 +94,14 @@ class MapFile {
     used_[page / 64] &= ~(1ULL << page % 64);
     free_++;
   }
+  void release_awaiting();
   int allocate(uint64_t* page);
   int allocate(size_t count, std::vector<uint64_t>* pages);
   int write_chain_to(const std::vector<uint64_t>& pages, std::span<const std::byte> bytes, uint64_t birth,
                      PagePointer* first);
   int write_allocated(uint64_t page, const void* bytes, uint64_t birth, PagePointer* pointer);
   int grow(uint64_t pages);
+  int extend(uint64_t to_pages);
   int write_staged();
   void stage(uint64_t page, const void* bytes);
 
@@ -100,6 +113,11 @@ class MapFile {
   std::vector<uint64_t> used_;
   std::atomic<uint64_t> pages_{0};
   uint64_t free_ = 0;
+  std::mutex room_mutex_;  // guards reserved_pages_ and changes of room_
+  uint64_t reserved_pages_ = 0;  // of the file's length on disk
+  std::atomic<uint64_t> room_{0};
+  // A sync for a reservation failed: pages staged before it may be lost, and the next sync would not tell.
+  std::atomic<int> sync_failed_{0};
   uint64_t cursor_ = 1;
   std::vector<uint64_t> pending_, freed_now_, allocated_now_;
   size_t allocated_mark_ = 0, freed_mark_ = 0;

@@ -302,6 +302,7 @@ Failure VolumeStore::replay_segment(ReplaySegment& segment, uint64_t durable) {
       segment.entries[slot] = encode_entry(*entry, header.salt, slot);
       segment.repaired.push_back(slot);
     }
+    if (entry->flags == kEntryVoid) continue;
     if (entry->flags == kEntryData) {
       // Below the durable LSN the payload is as safe as any, and verified when it is read. One that cannot be read is not
       // torn but bad: its block is EIO, rather than what it held before.

@@ -30,6 +30,7 @@ struct OpenSegment {
   std::atomic<uint64_t> unwritten_back{0};  // payload bytes since writeback was last started
 
   uint64_t last_lsn() const { return base_lsn + slots - 1; }
+  bool for_discards = false;      // took the last free file; guarded by the journal's mutex
   bool full() const { return next_slot == slots; }
 };
 

@@ -117,7 +117,8 @@ void SegmentFiles::give_back(uint32_t number) {
   free_.insert(free_.begin(), number);
 }
 
-int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file) {
+int SegmentFiles::take(Purpose purpose, uint32_t* number, std::shared_ptr<disk::File>* file, bool* last) {
+  *last = false;
   const auto open_taken = [&] {
     const int error = open(*number, file);
     if (error != 0) give_back(*number);
@@ -138,8 +139,9 @@ int SegmentFiles::take(bool last_too, uint32_t* number, std::shared_ptr<disk::Fi
     open_[*number] = {*file, true};
     return 0;
   }
-  if (last_too && pop_free(0)) return open_taken();
-  return error;
+  if (purpose == Purpose::write || !pop_free(0)) return error;
+  *last = true;
+  return open_taken();
 }
 
 int SegmentFiles::prepare(size_t wanted, bool written) {

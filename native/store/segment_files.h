@@ -17,6 +17,9 @@
 
 namespace galleonfs::store {
 
+// What space is wanted for. The last free file is not for writing.
+enum class Purpose { write, discard };
+
 class SegmentFiles {
  public:
   SegmentFiles(disk::Disk& disk, uint32_t slots, uint32_t block_size)
@@ -31,8 +34,9 @@ class SegmentFiles {
   // An open descriptor; shared, closed when neither cached nor in use.
   int open(uint32_t number, std::shared_ptr<disk::File>* file);
 
-  // Takes a free file or makes one, reserved to its full length and with a durable name. `last_too`: may take the last.
-  int take(bool last_too, uint32_t* number, std::shared_ptr<disk::File>* file);
+  // Takes a free file or makes one, reserved to its full length and with a durable name. `last`: it was the last free one,
+  // taken because none could be made.
+  int take(Purpose purpose, uint32_t* number, std::shared_ptr<disk::File>* file, bool* last);
   // A file that was taken and cannot be used yet.
   void give_back(uint32_t number);
   // Makes a free file ahead of need if fewer than `wanted` are free. `written`: filled with zeros, so that no fdatasync

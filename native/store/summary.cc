@@ -52,7 +52,7 @@ std::optional<Entry> decode_entry(const RawEntry& raw, const Salt& salt, uint32_
   const uint64_t distance = decode_distance(static_cast<uint8_t>(raw.word >> 40));
   entry.durable_lsn = entry.lsn - std::min(distance, entry.lsn);
   entry.tag = raw.tag;
-  if (entry.flags != kEntryData && entry.flags != kEntryRecord) return {};
+  if (entry.flags != kEntryData && entry.flags != kEntryRecord && entry.flags != kEntryVoid) return {};
   return entry;
 }
 

@@ -11,6 +11,7 @@ namespace galleonfs::store {
 enum EntryFlags : uint8_t {
   kEntryData = 1,
   kEntryRecord = 2,  // the payload is a record block (discards), not data
+  kEntryVoid = 3,    // nothing: the slot was given up
 };
 
 struct Entry {

@@ -10,6 +10,7 @@
 #pragma once
 #include <map>
 #include <thread>
+#include <unordered_set>
 
 #include "damage_log.h"
 #include "delta.h"
@@ -98,14 +99,26 @@ class VolumeStore final : public Store {
               SummaryPage* page) noexcept;
 
   // write.cc
-  int write_chunk(uint64_t offset, const std::byte* from, size_t length) noexcept;
-  int append(uint64_t block, const Piece* pieces, size_t piece_count) noexcept;
+  // `done`: bytes from the start that were written, also when it fails.
+  int write_chunk(uint64_t offset, const std::byte* from, size_t length, Purpose purpose, size_t* done) noexcept;
+  int append(uint64_t block, const Piece* pieces, size_t piece_count, Purpose purpose, uint64_t* appended) noexcept;
   int write_extent(const Extent& extent, uint64_t block, const std::byte* from) noexcept;
   int append_discard(uint64_t first, uint64_t end) noexcept;
   int fail_stop(const char* doing, int error) noexcept;
   static int refused(int error) noexcept;
   void wait_for_room() noexcept;
-  int make_room() noexcept;
+
+  // space.cc
+  uint64_t pages_needed(uint64_t leaves) const noexcept;
+  int admit(uint64_t blocks, Purpose purpose) noexcept;
+  void admit_anew() noexcept;
+  bool has_room(Purpose purpose) noexcept;
+  int make_room(Purpose purpose) noexcept;
+  int checkpoint_until_room(Purpose purpose) noexcept;
+  int end_segment() noexcept;
+  int evacuate(const SegmentView& view) noexcept;
+  int evacuate_thinnest(bool* moved) noexcept;
+  int move_block(uint64_t block, Location from) noexcept;
 
   // checkpoint.cc
   Failure checkpoint_locked();
@@ -125,6 +138,12 @@ class VolumeStore final : public Store {
   Failure compact_locked(double live_share_max, uint64_t bytes_max, const std::function<bool()>& keep_going,
                          uint64_t* rewritten_bytes);
   int compact_segments(const std::vector<const SegmentView*>& victims, uint64_t* rewritten_bytes);
+  // A file whose segments are all sealed, and how many of its slots are live.
+  struct ThinFile {
+    std::vector<const SegmentView*> views;
+    uint64_t live = 0;
+  };
+  std::vector<ThinFile> thin_files(double live_share_max);
   std::vector<uint32_t> live_slots(const SegmentView& view, std::vector<Entry>* entries);
 
   // recovery.cc
@@ -181,6 +200,11 @@ class VolumeStore final : public Store {
   uint64_t flushes_seen_ = 0;
   uint64_t checkpoint_bytes_ = 0;  // log bytes that call for a checkpoint
 
+  // Low bits: leaves that the delta may touch before the map's room is looked at again. High bits: how often it changed.
+  std::atomic<uint64_t> admission_{0};
+  static constexpr uint64_t kAdmittedMask = (1ULL << 40) - 1;
+  uint64_t no_room_since_[2] = {UINT64_MAX, UINT64_MAX};  // last LSN when make_room() found nothing, by purpose
+
   std::atomic<bool> failed_{false};
   std::atomic<bool> closed_{false};
   std::atomic<bool> checkpoint_blocked_{false};  // the last one failed for want of space
@@ -198,6 +222,13 @@ class VolumeStore final : public Store {
   OperationMeter read_meter_, write_meter_, flush_meter_, discard_meter_;
   RecoveryReport recovery_;
 };
+
+// A delta of this many leaves or fewer is merged whole; beyond it, leaves with few updates wait as stragglers.
+constexpr size_t kMergeLeavesAlways = 4096;
+constexpr size_t kStragglerEntriesPerLeafMax = 3;
+constexpr size_t kStragglersMax = 128 << 10;
+// What writers in flight may add to the delta's leaves beyond what they asked for.
+constexpr uint64_t kInFlightLeaves = 64;
 
 Failure failure(int error, const char* code, std::string detail);
 

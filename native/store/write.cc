@@ -11,6 +11,7 @@ namespace {
 
 // Bigger requests are cut: bounds the memory for entries and how long blocks stay locked.
 constexpr size_t kChunkBytes = 4 << 20;
+constexpr int kRoomAttemptsMax = 64;
 // Large writes go to the file in pieces: the page cache makes its folios as large as the write, and a later 4 KiB write
 // into a 1 MiB folio costs ext4 twice as much as one into 256 KiB or less (see ARCHITECTURE.md for the figures). The tags
 // of a piece are computed while it is in the processor's cache.
@@ -47,11 +48,14 @@ int VolumeStore::write(uint64_t offset, const std::byte* from, size_t length, bo
   OperationMeter::Timer timer(write_meter_, length);
   if (const int error = check_range(offset, length)) return timer.done(error);
   if (read_only()) return timer.done(EROFS);
+  int attempts = kRoomAttemptsMax;
   while (length > 0) {
-    const size_t done = std::min<size_t>(length, kChunkBytes - offset % kChunkBytes);
+    const size_t chunk = std::min<size_t>(length, kChunkBytes - offset % kChunkBytes);
     wait_for_room();
-    int error = write_chunk(offset, from, done);
-    if (error == ENOSPC && make_room() == 0) error = write_chunk(offset, from, done);
+    size_t done = 0;
+    int error = write_chunk(offset, from, chunk, Purpose::write, &done);
+    // Others may take what room is made, so try more than once; but not for ever.
+    if (error == ENOSPC && attempts-- > 0) error = make_room(Purpose::write);
     if (error != 0) return timer.done(error);
     offset += done;
     from += done;
@@ -62,9 +66,11 @@ int VolumeStore::write(uint64_t offset, const std::byte* from, size_t length, bo
   return timer.done(error == 0 ? 0 : fail_stop("fdatasync of the journal", error));
 }
 
-int VolumeStore::write_chunk(uint64_t offset, const std::byte* from, size_t length) noexcept {
+int VolumeStore::write_chunk(uint64_t offset, const std::byte* from, size_t length, Purpose purpose, size_t* done) noexcept {
   const uint64_t first = offset >> block_shift_;
   const uint64_t end = (offset + length + block_size_ - 1) >> block_shift_;
+  *done = 0;
+  if (const int error = admit(end - first, purpose)) return error;
   const auto head_skip = static_cast<uint32_t>(offset & (block_size_ - 1));
   const auto tail_bytes = static_cast<uint32_t>((offset + length) & (block_size_ - 1));
   const bool one_partial = end - first == 1 && length < block_size_;
@@ -94,23 +100,28 @@ int VolumeStore::write_chunk(uint64_t offset, const std::byte* from, size_t leng
     std::memcpy(block, from + ((whole_end - whole_first) << block_shift_), tail_bytes);
     pieces[count++] = {block, 1};
   }
-  return append(first, pieces, count);
+  uint64_t appended = 0;
+  const int error = append(first, pieces, count, purpose, &appended);
+  if (appended > 0) *done = std::min<uint64_t>(length, (appended << block_shift_) - head_skip);
+  return error;
 }
 
 // Blocks are locked. Each extent is published as soon as it is written, so a failure leaves old or new blocks.
-int VolumeStore::append(uint64_t block, const Piece* pieces, size_t piece_count) noexcept {
+int VolumeStore::append(uint64_t block, const Piece* pieces, size_t piece_count, Purpose purpose,
+                        uint64_t* appended) noexcept {
   Journal::Operation operation;
   int error = 0;
   for (size_t i = 0; i < piece_count && error == 0; i++) {
     Piece piece = pieces[i];
     while (piece.blocks > 0) {
       Extent extent;
-      error = journal_.allocate(operation, static_cast<uint32_t>(piece.blocks), false, &extent);
+      error = journal_.allocate(operation, static_cast<uint32_t>(piece.blocks), purpose, &extent);
       if (error != 0) error = refused(error);
       if (error == 0) error = write_extent(extent, block, piece.from);
       if (error != 0) break;
       delta_.publish(block, extent.count, Location(extent.segment->id, extent.slot));
       block += extent.count;
+      *appended += extent.count;
       piece.from += uint64_t{extent.count} << block_shift_;
       piece.blocks -= extent.count;
     }
@@ -180,30 +191,37 @@ int VolumeStore::discard(uint64_t offset, uint64_t length) noexcept {
       if (location.hole()) return 0;
     }
     std::byte zeros[512] = {};
-    for (uint64_t at = from; at < to; at += sizeof zeros) {
-      if (const int error = write_chunk(at, zeros, std::min<size_t>(sizeof zeros, to - at))) return error;
+    size_t done = 0;
+    for (uint64_t at = from; at < to; at += done) {
+      if (const int error = write_chunk(at, zeros, std::min<size_t>(sizeof zeros, to - at), Purpose::discard, &done)) return error;
     }
     return 0;
   };
+  const auto discard_once = [&]() -> int {
+    if (first >= end) {
+      // Within one block, or across the border of two.
+      const uint64_t border = std::min(offset + length, first << block_shift_);
+      if (const int error = zero(offset, border)) return error;
+      return zero(border, offset + length);
+    }
+    if (const int error = zero(offset, first << block_shift_)) return error;
+    if (const int error = zero(end << block_shift_, offset + length)) return error;
+    return append_discard(first, end);
+  };
   wait_for_room();
-  if (first >= end) {
-    // Within one block, or across the border of two.
-    const uint64_t border = std::min(offset + length, first << block_shift_);
-    if (const int error = zero(offset, border)) return timer.done(error);
-    return timer.done(zero(border, offset + length));
+  int error = discard_once();
+  for (int attempts = kRoomAttemptsMax; error == ENOSPC && attempts > 0 && make_room(Purpose::discard) == 0; attempts--) {
+    error = discard_once();
   }
-  if (const int error = zero(offset, first << block_shift_)) return timer.done(error);
-  if (const int error = zero(end << block_shift_, offset + length)) return timer.done(error);
-  int error = append_discard(first, end);
-  if (error == ENOSPC && make_room() == 0) error = append_discard(first, end);
   return timer.done(error);
 }
 
 int VolumeStore::append_discard(uint64_t first, uint64_t end) noexcept {
+  if (const int error = admit(2 * kLeafEntries, Purpose::discard)) return error;
   const RangeLock::Guard lock(ranges_, first, end);
   Journal::Operation operation;
   Extent extent;
-  int error = journal_.allocate(operation, 1, true, &extent);
+  int error = journal_.allocate(operation, 1, Purpose::discard, &extent);
   if (error != 0) error = refused(error);
   if (error == 0) {
     OpenSegment& segment = *extent.segment;
