@@ -43,7 +43,11 @@ interface Load {
 }
 
 /** Random writes and discards with an fsync every few of them, at most `syncs` times. Returns how many there were. */
-async function writeAndSync({ lab, daemon, random, stopAt }: Load, volume: ExpectedVolume, syncs: number): Promise<number> {
+async function writeAndSync(
+  { lab, daemon, random, stopAt }: Load,
+  volume: ExpectedVolume,
+  syncs: number,
+): Promise<number> {
   const data = await open(daemon.dataPath(volume.name), constants.O_RDWR);
   const buffer = Buffer.alloc(RUN_BLOCKS * BLOCK_BYTES);
   let done = 0;
