@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { Level } from 'level';
 import { GalleonError } from '../errors/index.ts';
+import { SerialQueue } from '../lib/index.ts';
 import { lockHolder } from './lock-holder.ts';
 import type { MountRecord } from './mount-record.ts';
+import type { SpaceReserve } from './space-reserve.ts';
 import type { StorageClass } from './storage-class.ts';
 import type { VolumeName } from './volume-name.ts';
 import type { VolumeRecord } from './volume-record.ts';
@@ -18,19 +20,28 @@ const MOUNT_PREFIX = 'mount!';
  *
  * Invariants: what the maps show is what is on disk (a write reaches the map only after LevelDB synced it). LevelDB's
  * kernel lock on `<directory>/LOCK` is what makes a storage path exclusive: it ends with the process, however it ends.
+ * After a failed write LevelDB is opened anew: its log would go on behind a record that is cut short, and what follows one
+ * cannot be read back.
  */
 export class Catalog {
-  readonly #database: Level;
+  readonly #directory: string;
+  readonly #reserve: SpaceReserve | undefined;
+  readonly #writes = new SerialQueue();
+  #database: Level;
   readonly #volumes: Map<VolumeName, VolumeRecord>;
   readonly #classes: Map<string, StorageClass>;
   readonly #mounts: Map<VolumeName, MountRecord>;
 
   private constructor(
+    directory: string,
+    reserve: SpaceReserve | undefined,
     database: Level,
     volumes: Map<VolumeName, VolumeRecord>,
     classes: Map<string, StorageClass>,
     mounts: Map<VolumeName, MountRecord>,
   ) {
+    this.#directory = directory;
+    this.#reserve = reserve;
     this.#database = database;
     this.#volumes = volumes;
     this.#classes = classes;
@@ -38,22 +49,20 @@ export class Catalog {
   }
 
   /**
-   * Opens the catalog, making an empty one where there is none, and holds its lock until `close`.
-   * @throws GalleonError STORAGE_PATH_LOCKED, CATALOG_DAMAGED, CATALOG_TOO_NEW
+   * Opens the catalog, making an empty one where there is none, and holds its lock until `close`. On a full file system
+   * `reserve` is given up.
+   * @throws GalleonError STORAGE_PATH_LOCKED, CATALOG_DAMAGED, CATALOG_TOO_NEW, SYSTEM_NO_SPACE
    */
-  static async open(directory: string): Promise<Catalog> {
-    const database = new Level(directory);
-    try {
-      await database.open();
-    } catch (error) {
-      throw await openFailure(directory, error);
-    }
+  static async open(directory: string, reserve?: SpaceReserve): Promise<Catalog> {
+    const database = await openDatabase(directory, reserve);
     try {
       await checkFormat(database, directory);
       const volumes = await readAll<VolumeRecord>(database, VOLUME_PREFIX);
       const classes = await readAll<StorageClass>(database, CLASS_PREFIX);
       const mounts = await readAll<MountRecord>(database, MOUNT_PREFIX);
       return new Catalog(
+        directory,
+        reserve,
         database,
         new Map(volumes.map((record) => [record.name, record])),
         new Map(classes.map((storageClass) => [storageClass.name, storageClass])),
@@ -76,13 +85,13 @@ export class Catalog {
 
   /** Durable when it returns. */
   async putVolume(record: VolumeRecord): Promise<void> {
-    await this.#database.put(VOLUME_PREFIX + record.name, JSON.stringify(record), { sync: true });
+    await this.#write((database) => database.put(VOLUME_PREFIX + record.name, JSON.stringify(record), { sync: true }));
     this.#volumes.set(record.name, record);
   }
 
   /** Durable when it returns. */
   async removeVolume(name: VolumeName): Promise<void> {
-    await this.#database.del(VOLUME_PREFIX + name, { sync: true });
+    await this.#write((database) => database.del(VOLUME_PREFIX + name, { sync: true }));
     this.#volumes.delete(name);
   }
 
@@ -97,7 +106,8 @@ export class Catalog {
 
   /** Durable when it returns. */
   async putStorageClass(storageClass: StorageClass): Promise<void> {
-    await this.#database.put(CLASS_PREFIX + storageClass.name, JSON.stringify(storageClass), { sync: true });
+    const value = JSON.stringify(storageClass);
+    await this.#write((database) => database.put(CLASS_PREFIX + storageClass.name, value, { sync: true }));
     this.#classes.set(storageClass.name, storageClass);
   }
 
@@ -108,20 +118,50 @@ export class Catalog {
 
   /** Survives the process, not a power cut, which ends mounts as well. */
   async putMount(record: MountRecord): Promise<void> {
-    await this.#database.put(MOUNT_PREFIX + record.volume, JSON.stringify(record));
+    await this.#write((database) => database.put(MOUNT_PREFIX + record.volume, JSON.stringify(record)));
     this.#mounts.set(record.volume, record);
   }
 
   /** As durable as putMount(). */
   async removeMount(volume: VolumeName): Promise<void> {
-    await this.#database.del(MOUNT_PREFIX + volume);
+    await this.#write((database) => database.del(MOUNT_PREFIX + volume));
     this.#mounts.delete(volume);
   }
 
   /** Gives the lock back. Idempotent. */
   async close(): Promise<void> {
+    await this.#writes.idle();
     await this.#database.close();
   }
+
+  /** @throws GalleonError SYSTEM_NO_SPACE, CATALOG_UNAVAILABLE; then the map and the disk are as before */
+  async #write(change: (database: Level) => Promise<void>): Promise<void> {
+    await this.#writes.run('', async () => {
+      try {
+        await change(this.#database);
+      } catch {
+        await this.#database.close();
+        await this.#reserve?.release();
+        this.#database = await openDatabase(this.#directory, this.#reserve);
+        await change(this.#database).catch((error: unknown) => {
+          throw writeFailure(this.#directory, error);
+        });
+      }
+      await this.#reserve?.restore();
+    });
+  }
+}
+
+async function openDatabase(directory: string, reserve: SpaceReserve | undefined): Promise<Level> {
+  const database = new Level(directory);
+  try {
+    await database.open();
+  } catch (error) {
+    if (reserve === undefined || !isNoSpace(error)) throw await openFailure(directory, error);
+    await reserve.release();
+    return await openDatabase(directory, undefined);
+  }
+  return database;
 }
 
 async function checkFormat(database: Level, directory: string): Promise<void> {
@@ -171,9 +211,28 @@ async function openFailure(directory: string, error: unknown): Promise<GalleonEr
       { cause: error },
     );
   }
+  if (isNoSpace(error)) return noSpace(directory, error);
   return new GalleonError('CATALOG_DAMAGED', `the catalog ${directory} cannot be opened: ${causes(error)}`, {
     cause: error,
   });
+}
+
+function writeFailure(directory: string, error: unknown): GalleonError {
+  if (isNoSpace(error)) return noSpace(directory, error);
+  return new GalleonError('CATALOG_UNAVAILABLE', `the catalog ${directory} cannot be written: ${causes(error)}`, {
+    cause: error,
+  });
+}
+
+function noSpace(directory: string, error: unknown): GalleonError {
+  return new GalleonError('SYSTEM_NO_SPACE', `no space is left for the catalog ${directory}: free some and try again`, {
+    cause: error,
+  });
+}
+
+/** LevelDB has no codes: its message ends with what strerror says. */
+function isNoSpace(error: unknown): boolean {
+  return causes(error).includes('No space left on device');
 }
 
 function causes(error: unknown): string {

@@ -12,3 +12,4 @@ export {
   type VolumeId,
   type VolumeRecord,
 } from './volume-record.ts';
+export { SpaceReserve } from './space-reserve.ts';

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Catalog } from '../catalog/index.ts';
+import { Catalog, SpaceReserve } from '../catalog/index.ts';
 import type { Configuration } from '../config/index.ts';
 import { silentLog, type Log } from '../lib/index.ts';
 import { Mounts, prepareMountRoot, selectMountDriver, type MountDriver } from '../mount/index.ts';
@@ -56,7 +56,7 @@ export async function openVolumes(
   engine: StoreEngine = nativeEngine,
 ): Promise<{ paths: StoragePath; catalog: Catalog; volumes: Volumes }> {
   const paths = await prepareStoragePath(root);
-  const catalog = await Catalog.open(paths.catalog);
+  const catalog = await Catalog.open(paths.catalog, new SpaceReserve(paths.spaceReserve));
   try {
     const directories = await StoreDirectories.open(paths.volumes);
     return { paths, catalog, volumes: new Volumes({ catalog, directories, engine, log }) };

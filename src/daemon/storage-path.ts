@@ -7,6 +7,8 @@ export interface StoragePath {
   readonly root: string;
   readonly catalog: string;
   readonly volumes: string;
+  /** A file that holds space for the catalog. */
+  readonly spaceReserve: string;
   readonly controlSocket: string;
 }
 
@@ -18,6 +20,7 @@ export function storagePath(root: string): StoragePath {
     root,
     catalog: join(root, 'catalog'),
     volumes: join(root, 'volumes'),
+    spaceReserve: join(root, 'space-reserve'),
     controlSocket: controlSocketPath(root),
   };
 }

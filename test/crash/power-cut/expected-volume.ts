@@ -1,5 +1,5 @@
 /** What a volume must hold after a power cut at a given entry of the disk's log. */
-import { BLOCK_BYTES } from '../../e2e/support/versioned-block.ts';
+import { BLOCK_BYTES, versionOf } from '../../e2e/support/versioned-block.ts';
 
 /** One block's past, in the order of its writes. */
 interface BlockPast {
@@ -60,7 +60,7 @@ export class ExpectedVolume {
   /** @throws Error naming the first block that holds what it must not. */
   check(entry: number, content: Buffer): void {
     for (let block = 0; block < this.blocks; block += 1) {
-      const found = readVersion(block, content.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
+      const found = versionOf(block, content.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
       const past = this.#past.get(block);
       const place = past === undefined ? 0 : placeAt(past, entry);
       if ((past?.asked ?? [0]).includes(found, place)) continue;
@@ -72,20 +72,4 @@ export class ExpectedVolume {
 
 function placeAt({ durable }: BlockPast, entry: number): number {
   return durable.reduce((place, one) => (one.entry <= entry ? Math.max(place, one.place) : place), 0);
-}
-
-/** Every 16 bytes of a block say which block and which version it is: cheap to make and to verify. */
-export function writeVersion(block: number, version: number, into: Buffer): void {
-  into.writeBigUInt64LE(BigInt(block + 1), 0);
-  into.writeBigUInt64LE(BigInt(version), 8);
-  for (let filled = 16; filled < BLOCK_BYTES; filled *= 2) into.copy(into, filled, 0, filled);
-}
-
-function readVersion(block: number, content: Buffer): number {
-  if (!content.subarray(16).equals(content.subarray(0, BLOCK_BYTES - 16))) throw new Error(`block ${block} is torn`);
-  const owner = Number(content.readBigUInt64LE(0));
-  const version = Number(content.readBigUInt64LE(8));
-  if (owner === 0 && version === 0) return 0;
-  if (owner !== block + 1) throw new Error(`block ${block} holds block ${owner - 1}`);
-  return version;
 }

@@ -15,8 +15,8 @@ import { ControlClient } from '../../../src/cli/control-client.ts';
 import { GalleonFS } from '../../../src/index.ts';
 import { GalleonfsDaemon } from '../../e2e/support/galleonfs-daemon.ts';
 import { Scratch } from '../../e2e/support/scratch.ts';
-import { BLOCK_BYTES } from '../../e2e/support/versioned-block.ts';
-import { ExpectedVolume, writeVersion } from './expected-volume.ts';
+import { BLOCK_BYTES, versionedBlock } from '../../e2e/support/versioned-block.ts';
+import { ExpectedVolume } from './expected-volume.ts';
 import { PowerCutLab, type Filesystem } from './power-cut-lab.ts';
 import { seededRandom, type Random } from './seeded-random.ts';
 
@@ -65,7 +65,7 @@ async function writeAndSync(
         const version = volume.nextVersion();
         for (let i = 0; i < count; i += 1) {
           volume.asked(first + i, version);
-          writeVersion(first + i, version, buffer.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES));
+          versionedBlock(first + i, version).copy(buffer, i * BLOCK_BYTES);
         }
         await data.write(buffer, 0, count * BLOCK_BYTES, first * BLOCK_BYTES);
       }
