@@ -102,11 +102,12 @@ constexpr uint32_t kLeafShift = 9;
 constexpr uint32_t kNodeEntries = kPageBytes / sizeof(PagePointer);
 constexpr uint32_t kNodeShift = 7;
 
-// Superblock, 4096 bytes.
+// Superblock, 4096 bytes, of which all but the first 512-byte sector are zeros: a power cut leaves the old one or the new
+// one, and one that fails its check was damaged, not torn.
 //   0 8 magic   8 4 version   12 4 block size   16 8 generation   24 16 volume id   40 8 volume bytes
 //   48 4 slots per segment   52 4 map height   56 8 checkpoint LSN   64 8 next LSN   72 8 next segment id
 //   80 4 next file number   84 4 flags   88 32 map root   120 32 segment table chain   152 32 page bitmap chain
-//   184 32 straggler chain   216 8 map pages   224 8 active segment id (0: none)   4080 16 check: XXH3-128 of 0-4079
+//   184 32 straggler chain   216 8 map pages   224 8 active segment id (0: none)   496 16 check: XXH3-128 of 0-495
 struct RawSuperblock {
   uint64_t magic = 0;
   uint32_t version = 0;
@@ -127,8 +128,9 @@ struct RawSuperblock {
   PagePointer stragglers;
   uint64_t map_pages = 0;
   uint64_t active_segment_id = 0;
-  std::array<uint8_t, 4080 - 232> reserved{};
+  std::array<uint8_t, 496 - 232> reserved{};
   Hash128 check;
+  std::array<uint8_t, kPageBytes - 512> zeros{};
 };
 static_assert(sizeof(RawSuperblock) == kPageBytes);
 constexpr uint64_t kSuperblockMagic = 0x31304246534C4147;  // "GALSFB01"

@@ -83,8 +83,12 @@ Failure VolumeStore::recover(int slot, bool heal) {
   recovery_.superblock_generation = superblock_.generation;
   if (Failure failed = load_state()) return failed;
   std::vector<ReplaySegment> segments;
-  if (Failure failed = find_replay_segments(&segments)) return failed;
+  std::vector<std::string> cut_short;
+  if (Failure failed = find_replay_segments(&segments, &cut_short)) return failed;
   if (Failure failed = replay(segments)) return failed;
+  if (!options_.read_only) {
+    for (const std::string& name : cut_short) (void)disk_->remove(name);
+  }
   if (!options_.read_only && (recovery_.replayed_entries > 0 || heal)) {
     for (const ReplaySegment& segment : segments) {
       if (!heal_header(*segment.file, segment.header) && segment.repaired.empty()) continue;
@@ -155,8 +159,9 @@ Failure VolumeStore::load_state() {
 }
 
 // Segments that may hold entries after the checkpoint: the one that was active, and those opened since, which only their
-// headers tell of. Every other file that no table names is free.
-Failure VolumeStore::find_replay_segments(std::vector<ReplaySegment>* segments) {
+// headers tell of. Every other file that no table names is free, if its making was not cut short: a file without all of
+// its space must not be written to, since it could meet ENOSPC after the write was begun.
+Failure VolumeStore::find_replay_segments(std::vector<ReplaySegment>* segments, std::vector<std::string>* cut_short) {
   std::vector<std::string> names;
   if (const int error = disk_->list(&names)) {
     return failure(error, "STORE_IO", "listing " + disk_->path() + ": " + std::strerror(error));
@@ -185,7 +190,12 @@ Failure VolumeStore::find_replay_segments(std::vector<ReplaySegment>* segments) 
       std::erase(pending, number);
       segments->push_back(std::move(segment));
     } else if (std::find(pending.begin(), pending.end(), number) == pending.end()) {
-      free.push_back(number);
+      uint64_t bytes = 0;
+      if (segment.file->size(&bytes) == 0 && bytes >= files_.file_bytes()) {
+        free.push_back(number);
+      } else {
+        cut_short->push_back(name);
+      }
     }
   }
   std::sort(segments->begin(), segments->end(), [](const ReplaySegment& a, const ReplaySegment& b) {

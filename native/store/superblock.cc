@@ -1,5 +1,6 @@
 #include "superblock.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "map_tree.h"
@@ -9,14 +10,15 @@ namespace galleonfs::store {
 
 SuperblockState check_superblock(const RawSuperblock& s) {
   if (s.magic != kSuperblockMagic) return SuperblockState::damaged;
-  // The check covers every version's whole page, so a newer one can be told from damage.
+  // The check is the same in every version, so a newer one can be told from damage.
   if (!(s.check == hash128(&s, offsetof(RawSuperblock, check)))) return SuperblockState::damaged;
   if (s.version > kFormatVersion) return SuperblockState::newer_format;
   const bool block_ok = s.block_size >= kBlockMin && s.block_size <= kBlockMax && std::has_single_bit(s.block_size);
   if (s.version != kFormatVersion || !block_ok || s.size_bytes < kSizeMin || s.size_bytes > kSizeMax ||
       s.size_bytes % s.block_size != 0 || s.slots < kSlotsMin || s.slots > kSlotsMax || s.height < 1 || s.height > 5 ||
       s.checkpoint_lsn >= s.next_lsn || s.next_lsn > kLsnMax || s.next_segment_id > kSegmentIdMax ||
-      s.height != tree_height(s.size_bytes / s.block_size)) {
+      s.height != tree_height(s.size_bytes / s.block_size) ||
+      std::any_of(s.zeros.begin(), s.zeros.end(), [](uint8_t byte) { return byte != 0; })) {
     return SuperblockState::damaged;
   }
   return SuperblockState::valid;

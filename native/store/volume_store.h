@@ -154,7 +154,7 @@ class VolumeStore final : public Store {
     std::vector<uint32_t> repaired;  // slots whose entry is to be written again
   };
   Failure load_state();
-  Failure find_replay_segments(std::vector<ReplaySegment>* segments);
+  Failure find_replay_segments(std::vector<ReplaySegment>* segments, std::vector<std::string>* cut_short);
   Failure replay(std::vector<ReplaySegment>& segments);
   // The LSN up to which everything an opening (by its first LSN) issued was durable.
   using DurableLsns = std::map<uint64_t, uint64_t>;

@@ -13,8 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     // The fields stand in the first 232 bytes.
     fuzz::lay_over(data + 1, size - 1, bytes, (mode & 8) != 0 ? store::kPageBytes : 232);
     if ((mode & 4) == 0) continue;
-    const store::Hash128 check = store::hash128(bytes, store::kPageBytes - 16);
-    std::memcpy(bytes + store::kPageBytes - 16, &check, sizeof check);
+    const store::Hash128 check = store::hash128(bytes, offsetof(store::RawSuperblock, check));
+    std::memcpy(bytes + offsetof(store::RawSuperblock, check), &check, sizeof check);
   }
   image.put("superblock", 0, file.data(), file.size());
   image.exercise();
