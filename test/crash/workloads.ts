@@ -38,7 +38,7 @@ async function fio(daemon: GalleonfsDaemon, _scratch: Scratch, volume: string): 
       await bash(
         `while [ -e "$2" ]; do
           fio --name=verify --filename="$1" --rw=randwrite --bsrange=4k-64k --blockalign=4k --ioengine=libaio --iodepth=16 \\
-            --direct=1 --fsync=32 --size=96m --randrepeat=0 --verify=crc32c --verify_fatal=1 --do_verify=1 \\
+            --direct=1 --fsync=32 --size=96m --randrepeat=0 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --do_verify=1 \\
             --output-format=terse > /dev/null
         done`,
         data,

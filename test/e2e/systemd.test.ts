@@ -42,7 +42,7 @@ describe('the service under systemd', { timeout: 300_000 }, () => {
     if (!needs(t, ...NEEDED)) return;
     const load = namespace.bash(
       `fio --name=verify --filename="$1/a/data" --rw=randwrite --bsrange=4k-64k --blockalign=4k --ioengine=libaio --iodepth=16 \\
-        --direct=1 --fsync=32 --size=96m --loops=12 --randrepeat=0 --verify=crc32c --verify_fatal=1 --do_verify=1 > /dev/null`,
+        --direct=1 --fsync=32 --size=96m --loops=12 --randrepeat=0 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --do_verify=1 > /dev/null`,
       scratch.at('volumes'),
     );
     load.catch(() => undefined); // Awaited below.
