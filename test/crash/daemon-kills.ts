@@ -53,7 +53,7 @@ export async function killRepeatedly(attack: Attack): Promise<number[]> {
   const killedAt: number[] = [];
   let pid = daemon.servingPid();
   for (let kill = 1; kill <= kills; kill += 1) {
-    await sleep(50 + Math.random() * 1500);
+    await sleep(50 + Math.random() * 2500);
     killedAt.push(Date.now());
     process.kill(pid, 'SIGKILL');
     pid = await daemon.nextServingPid(pid);
