@@ -119,7 +119,7 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
     await daemon.galleonfs('mount', 'b', scratch.at('elsewhere'));
     await bash('echo alive > "$1"', data);
     await daemon.killLeavingMounts();
-    assert.match((await tryBash('cat "$1"', data)).stderr, /not connected|aborted/);
+    assert.match((await tryBash('cat "$1"', data)).stderr, /not connected|connection abort/);
     await daemon.restart();
     assert.equal(await bash('head -c 6 "$1"', data), 'alive\n');
     assert.equal((await tryBash('mountpoint -q "$1"', scratch.at('elsewhere'))).exitCode === 0, false);
@@ -137,7 +137,7 @@ describe('mounts and the end of their daemon', { timeout: 300_000 }, () => {
     process.kill(pid, 'SIGKILL');
     // The supervisor tries ten times, and waits longer each time.
     const fails = async (): Promise<boolean> =>
-      /not connected|aborted/.test((await tryBash('timeout 5 cat "$1"', data)).stderr);
+      /not connected|connection abort/.test((await tryBash('timeout 5 cat "$1"', data)).stderr);
     await eventually(fails, 120_000);
     assert.equal(daemon.isMounted('a'), true);
     const said = await daemon.galleonfs('unmount', join(daemon.mountPoint, 'a'));
