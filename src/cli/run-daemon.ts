@@ -27,8 +27,9 @@ export async function runDaemon(configuration: Configuration): Promise<Ending> {
   const closeListeners = async (): Promise<void> => await listeners?.close();
   try {
     if (!daemon.resumes) listeners = await listen(daemon, log);
-    await daemon.start();
-    listeners ??= await listen(daemon, log);
+    await daemon.start(async () => {
+      listeners ??= await listen(daemon, log);
+    });
     log.info({ volumes: daemon.listVolumes().length }, 'GalleonFS is ready');
     if (configuration.demoMode) await demo(daemon);
     ending = await daemon.endAsked;

@@ -115,10 +115,11 @@ export class Daemon {
 
   /**
    * Settles what a crash interrupted, opens every volume and mounts those that are to be. A volume that fails does not
-   * stop the others: `status` shows the reason.
+   * stop the others: `status` shows the reason. `beforeReady` runs when the mounts are served, before whoever started the
+   * daemon is told that it is ready: what they may then rely on must be there.
    */
-  async start(): Promise<void> {
-    this.#starting = this.#start();
+  async start(beforeReady: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    this.#starting = this.#start(beforeReady);
     await this.#starting;
   }
 
@@ -271,7 +272,7 @@ export class Daemon {
     }));
   }
 
-  async #start(): Promise<void> {
+  async #start(beforeReady: () => Promise<void>): Promise<void> {
     try {
       const { descriptors, mounts, volumes } = this.#parts;
       await volumes.settle();
@@ -280,6 +281,7 @@ export class Daemon {
       await Promise.all([...resumable].map(async ([name, mount]) => await this.#resume(name, mount)));
       mounts.settled();
       await Promise.all(volumes.list().map(async (volume) => await this.#mountAtStart(volume)));
+      await beforeReady();
       descriptors.notify('READY=1');
       this.#watchdog.start(process.env);
       if (descriptors.kind !== 'none') await warnAboutRequestTimeout(this.#parts.log);

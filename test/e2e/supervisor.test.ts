@@ -291,7 +291,10 @@ describe('the watchdog', { timeout: 60_000, concurrency: 2 }, () => {
 });
 
 test('the supervisor is small, also with a thousand descriptors', { timeout: 60_000 }, async (t) => {
-  if (process.env['GALLEONFS_TEST_SUPERVISOR'] !== undefined) return t.skip('a sanitizer takes memory of its own');
+  if (process.env['GALLEONFS_TEST_SUPERVISOR'] !== undefined) {
+    t.skip('a sanitizer takes memory of its own');
+    return;
+  }
   await using supervised = new Supervised(['store-many:1000 barrier say:up sleep:60']);
   await supervised.said('up');
   const residentKib = Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${supervised.pid}/status`, 'utf8'))?.[1]);

@@ -68,6 +68,37 @@ describe('the service under systemd', { timeout: 300_000 }, () => {
     assert.notEqual(await mainPid(), pid);
   });
 
+  test('has its volumes mounted by units that only pause when it is restarted or killed', async (t) => {
+    if (!needs(t, ...NEEDED)) return;
+    await galleonfs('volume', 'create', 'by-unit', '--size', '16MiB', '--no-mount');
+    await namespace.bash('systemctl start galleonfs-mount@by-unit; mountpoint -q "$1/by-unit"', scratch.at('volumes'));
+    const pid = await mainPid();
+    await namespace.bash('systemctl restart galleonfs; kill -9 "$(systemctl show -p MainPID --value galleonfs)"');
+    await namespace.bash('until systemctl is-active -q galleonfs; do sleep 0.05; done');
+    assert.notEqual(await mainPid(), pid);
+    await namespace.bash(
+      'systemctl is-active -q galleonfs-mount@by-unit; mountpoint -q "$1/by-unit"',
+      scratch.at('volumes'),
+    );
+    await namespace.bash('systemctl stop galleonfs-mount@by-unit; ! mountpoint -q "$1/by-unit"', scratch.at('volumes'));
+    assert.equal((await namespace.bash('systemctl is-active galleonfs')).trim(), 'active');
+  });
+
+  test('is tried again and again while a setting is wrong, and serves once it is right', async (t) => {
+    if (!needs(t, ...NEEDED)) return;
+    const file = '/etc/galleonfs/galleonfs.json';
+    await namespace.bash(
+      'cp "$1" "$1.right"; echo "{}x" > "$1"; kill -9 "$(systemctl show -p MainPID --value galleonfs)"',
+      file,
+    );
+    const restarts = 'systemctl show -p NRestarts --value galleonfs';
+    const before = Number(await namespace.bash(restarts));
+    await namespace.bash(`until [ "$(${restarts})" -ge ${before + 2} ]; do sleep 0.1; done`);
+    await namespace.bash('mv "$1.right" "$1"; until systemctl is-active -q galleonfs; do sleep 0.05; done', file);
+    assert.match(await galleonfs('volume', 'list'), /mounted/);
+    await namespace.bash('printf x | dd of="$1/a/data" conv=notrunc status=none', scratch.at('volumes'));
+  });
+
   test('is stopped with its mounts, and taken away without its volumes', async (t) => {
     if (!needs(t, ...NEEDED)) return;
     await namespace.bash('systemctl stop galleonfs; ! mountpoint -q "$1/a"', scratch.at('volumes'));
