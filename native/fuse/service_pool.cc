@@ -283,7 +283,7 @@ void ServicePool::serve_one(Worker& worker, const std::shared_ptr<Session>& sess
 bool ServicePool::may_attach(Session& session) {
   Session::Service& service = session.service_;
   if (options_.clones_max == 0 || !session.initialized()) return false;
-  if (service.cloning_failed.load(std::memory_order_relaxed) && session.descriptor_count_.load() == 1) return false;
+  if (session.cloning_failed_.load(std::memory_order_relaxed) && session.descriptor_count_.load() == 1) return false;
   if (service.attached.load() == 0 && service.streak.load(std::memory_order_relaxed) < kBusyStreak) return false;
   if (crowded()) return false;
   // All busy sessions share the threads that may attach; with too many of them nobody does, which is fair.
@@ -315,21 +315,15 @@ bool ServicePool::crowded() {
 // The position of the descriptor the next attached thread reads; 0: none. Clones are made as threads come, and shared when
 // there are enough.
 size_t ServicePool::clone_for(Session& session) {
-  Session::Service& service = session.service_;
   size_t have = session.descriptor_count_.load(std::memory_order_acquire) - 1;
-  size_t wanted = std::min<size_t>(static_cast<size_t>(service.attached.load()), options_.clones_max);
-  if (have < wanted && !service.cloning_failed.load(std::memory_order_relaxed)) {
+  size_t wanted = std::min<size_t>(static_cast<size_t>(session.service_.attached.load()), options_.clones_max);
+  if (have < wanted && !session.cloning_failed_.load(std::memory_order_relaxed)) {
     // Others serve the session while the descriptor store is waited for.
     if (session.deposited()) arm(session);
-    size_t position;
-    switch (session.add_clone(position)) {
-      case Session::Cloned::made: return position;
-      case Session::Cloned::busy: break;
-      case Session::Cloned::failed: service.cloning_failed.store(true); break;
-    }
+    if (size_t position = session.add_clone(); position != 0) return position;
   }
   if (have == 0) return 0;
-  return 1 + static_cast<size_t>(service.attached.load()) % have;
+  return 1 + static_cast<size_t>(session.service_.attached.load()) % have;
 }
 
 void ServicePool::serve_attached(Worker& worker, const std::shared_ptr<Session>& session, size_t position) {

@@ -91,32 +91,34 @@ int Session::wait_initialized(int timeout_ms) const {
   return initialized() ? 0 : ENODEV;
 }
 
-Session::Cloned Session::add_clone(size_t& position) noexcept {
-  std::unique_lock cloning(cloning_, std::try_to_lock);
-  if (!cloning) return Cloned::busy;
-  position = descriptor_count_.load(std::memory_order_acquire);
+int Session::open_clone(uint32_t index) noexcept {
   uint32_t source = static_cast<uint32_t>(fd_at(0));
-  int fd = position == kDescriptorsMax ? -1 : open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fd < 0) return Cloned::failed;
-  if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) != 0) {
-    close(fd);
-    return Cloned::failed;
-  }
-  const uint32_t index = next_index_;
-  if (store_ != nullptr) {
+  int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fd < 0) return -1;
+  if (ioctl(fd, FUSE_DEV_IOC_CLONE, &source) == 0) {
+    if (store_ == nullptr) return fd;
     const std::string name = connection_name(options_.key, index);
-    if (store_->deposit(name, fd) != 0) {
-      store_->remove(name);
-      close(fd);
-      return Cloned::failed;
-    }
+    if (store_->deposit(name, fd) == 0) return fd;
+    store_->remove(name);
+  }
+  close(fd);
+  return -1;
+}
+
+size_t Session::add_clone() noexcept {
+  std::unique_lock cloning(cloning_, std::try_to_lock);
+  if (!cloning || cloning_failed_.load(std::memory_order_relaxed)) return 0;
+  const size_t position = descriptor_count_.load(std::memory_order_acquire);
+  int fd = position == kDescriptorsMax ? -1 : open_clone(next_index_);
+  if (fd < 0) {
+    cloning_failed_.store(true, std::memory_order_relaxed);
+    return 0;
   }
   std::lock_guard lock(mutex_);
-  next_index_++;
-  descriptors_[position].index = index;
+  descriptors_[position].index = next_index_++;
   descriptors_[position].fd.store(fd);
   descriptor_count_.store(position + 1, std::memory_order_release);
-  return Cloned::made;
+  return position;
 }
 
 Session::Received Session::receive(size_t position, const RequestBuffers& buffers, Request& request, bool& sound) noexcept {

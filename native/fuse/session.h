@@ -85,15 +85,16 @@ class Session {
   friend class ServicePool;
   friend class InFlightRecovery;
 
-  enum class Cloned { made, busy, failed };
-
   Reply perform(const Request& request, bool sound, const RequestBuffers& buffers) noexcept;
   int init(const Request& request, const RequestBuffers& buffers, size_t& length) noexcept;
   void send(int fd, const RequestBuffers& buffers, uint64_t unique, int error, size_t length) noexcept;
   void invalidate_data(uint64_t from) noexcept;
   static void notify_inval(int fd, uint64_t node, int64_t from, int64_t length) noexcept;
-  // Makes a clone, has it deposited, and only then shows it to other threads. `busy`: another thread is making one.
-  Cloned add_clone(size_t& position) noexcept;
+  // Makes a clone, has it deposited, and only then shows it to other threads. Its position; 0: another thread is making one, or
+  // it cannot be done, now and later.
+  size_t add_clone() noexcept;
+  // -1: no descriptor, or the store did not take it.
+  int open_clone(uint32_t index) noexcept;
   int fd_at(size_t position) const noexcept { return descriptors_[position].fd.load(); }
   void close_descriptors() noexcept;
   void mark_ended() noexcept;
@@ -117,8 +118,9 @@ class Session {
   };
   std::array<Descriptor, kDescriptorsMax> descriptors_;
   std::atomic<size_t> descriptor_count_{0};
-  std::mutex cloning_;        // taken before mutex_
-  uint32_t next_index_ = 0;   // under cloning_
+  std::mutex cloning_;       // taken before mutex_
+  uint32_t next_index_ = 0;  // under cloning_
+  std::atomic<bool> cloning_failed_{false};
 
   // What the service pool keeps here; see service_pool.h.
   struct Service {
@@ -132,7 +134,6 @@ class Session {
     std::atomic<int> starved_ticks{0};     // keeper ticks in a row that found nobody waiting
     std::atomic<uint32_t> streak{0};       // requests that followed one another closely
     std::atomic<int64_t> last_request_ns{0};
-    std::atomic<bool> cloning_failed{false};
   } service_;
 };
 

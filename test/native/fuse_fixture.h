@@ -48,7 +48,7 @@ class MountedVolume {
     std::atomic<int> ended;    // sessions whose end was reported
     std::atomic<int> errno_value;
     std::atomic<uint64_t> threads;
-    std::atomic<uint64_t> reads, writes, errors, bytes_written, in_flight;
+    std::atomic<uint64_t> reads, writes, others, errors, bytes_written, in_flight;
   };
 
   using Adjust = std::function<void(fuse::MountOptions&)>;
@@ -116,6 +116,7 @@ class MountedVolume {
     shared->threads = server.thread_count();
     shared->reads = v.requests[static_cast<size_t>(fuse::OpGroup::read)];
     shared->writes = v.requests[static_cast<size_t>(fuse::OpGroup::write)];
+    shared->others = v.requests[static_cast<size_t>(fuse::OpGroup::other)];
     // Of the groups that must not fail; a GETXATTR of what is not there is no error.
     shared->errors = 0;
     for (auto g : {fuse::OpGroup::read, fuse::OpGroup::write, fuse::OpGroup::flush}) shared->errors += v.errors[static_cast<size_t>(g)];
