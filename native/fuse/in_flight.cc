@@ -1,6 +1,5 @@
 #include "in_flight.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,14 +8,9 @@
 
 namespace galleonfs::fuse {
 
-InFlightRecovery::~InFlightRecovery() {
-  if (connection_ >= 0) close(connection_);
-}
-
 void InFlightRecovery::run(std::span<InheritedSlots> generations) noexcept {
   for_each(generations, What::applied);
   if (!session_.negotiated().resends() || !resend()) for_each(generations, What::received);
-  if (discarded_from_) connection_ = fcntl(session_.fd_at(0), F_DUPFD_CLOEXEC, 3);
 }
 
 void InFlightRecovery::for_each(std::span<InheritedSlots> generations, What what) noexcept {
@@ -29,7 +23,7 @@ void InFlightRecovery::for_each(std::span<InheritedSlots> generations, What what
       for (const IndexedDescriptor& descriptor : descriptors) {
         if (descriptor.index != request->index) continue;
         known = true;
-        if (what == What::applied) reply(slots, *request, descriptor.fd);
+        if (what == What::applied) reply(*request, descriptor.fd);
         else carry_out(slots, *request, descriptor.fd);
       }
       if (!known) continue;
@@ -38,10 +32,7 @@ void InFlightRecovery::for_each(std::span<InheritedSlots> generations, What what
   }
 }
 
-void InFlightRecovery::reply(InheritedSlots& slots, const InheritedRequest& inherited, int fd) noexcept {
-  Request request;
-  size_t length = slots.load(inherited.slot, buffers_.request());
-  if (parse_request(buffers_.request(), length, request) == Parsed::ok && inherited.error == 0) note_discard(request);
+void InFlightRecovery::reply(const InheritedRequest& inherited, int fd) noexcept {
   std::memcpy(buffers_.reply_body(), inherited.body.data(), inherited.body_length);
   session_.send(fd, buffers_, inherited.unique, inherited.error, inherited.body_length);
 }
@@ -52,22 +43,11 @@ void InFlightRecovery::carry_out(InheritedSlots& slots, const InheritedRequest& 
   Parsed parsed = parse_request(buffers_.request(), length, request);
   if (parsed == Parsed::no_header || wants_no_reply(request.header.opcode) || request.header.opcode == FUSE_INIT) return;
   if (request.header.opcode != FUSE_INTERRUPT && !is_awaited(fd, inherited.unique)) return;
-  const bool sound = parsed == Parsed::ok;
-  Reply reply = session_.perform(request, sound, buffers_);
+  Reply reply = session_.perform(request, parsed == Parsed::ok, buffers_);
   if (has_effect(request.header.opcode)) {
     slots.keep_result(inherited.slot, reply.error, buffers_.reply_body(), reply.error ? 0 : reply.length);
   }
   session_.send(fd, buffers_, inherited.unique, reply.error, reply.length);
-  if (sound && reply.error == 0) note_discard(request);
-}
-
-void InFlightRecovery::note_discard(const Request& request) noexcept {
-  uint64_t from;
-  if (session_.directory_.discarded_by_truncate(request, from)) discarded_from_ = std::min(from, discarded_from_.value_or(from));
-}
-
-void InFlightRecovery::invalidate() noexcept {
-  if (connection_ >= 0) Session::notify_inval(connection_, kDataNode, static_cast<int64_t>(*discarded_from_), 0);
 }
 
 // Answers an INTERRUPT of the request that was never sent: the kernel looks for the request and leaves it as it is. ENOSYS is

@@ -5,12 +5,10 @@
 //      once more, with bit 63 of the id set; it must be asked after the old process is gone, else it might still be
 //      reading, and before the first read. Else the requests are carried out from the slots, each after asking the kernel
 //      whether it still waits for it, its result kept in the old slot before it is sent.
-//   3  Then the mount is served, and invalidations that belong to step 1 and 2 are sent: not earlier, since they may wait for
-//      pages that are written back through the mount.
+//   3  Then the mount is served.
 //
 // A kill anywhere in here leaves slots that the next successor handles the same way.
 #pragma once
-#include <optional>
 #include <span>
 
 #include "inherited_slots.h"
@@ -22,29 +20,21 @@ class InFlightRecovery {
  public:
   // Nothing reads the session yet. `buffers` are used for reading slots and building replies.
   InFlightRecovery(Session& session, const RequestBuffers& buffers) noexcept : session_(session), buffers_(buffers) {}
-  ~InFlightRecovery();
-  InFlightRecovery(const InFlightRecovery&) = delete;
-  InFlightRecovery& operator=(const InFlightRecovery&) = delete;
 
   // Steps 1 and 2 with all slots inherited, of several generations when successors were killed too.
   void run(std::span<InheritedSlots> generations) noexcept;
-  // Step 3, once the session is served; it may have ended by then.
-  void invalidate() noexcept;
 
  private:
   enum class What { applied, received };
 
   void for_each(std::span<InheritedSlots> generations, What what) noexcept;
-  void reply(InheritedSlots& slots, const InheritedRequest& request, int fd) noexcept;
+  void reply(const InheritedRequest& request, int fd) noexcept;
   void carry_out(InheritedSlots& slots, const InheritedRequest& request, int fd) noexcept;
-  void note_discard(const Request& request) noexcept;
   bool is_awaited(int fd, uint64_t unique) noexcept;
   bool resend() noexcept;
 
   Session& session_;
   const RequestBuffers& buffers_;
-  std::optional<uint64_t> discarded_from_;
-  int connection_ = -1;  // a descriptor of our own, when there is something to invalidate
 };
 
 }  // namespace galleonfs::fuse

@@ -117,12 +117,9 @@ std::shared_ptr<Session> Server::adopt(BlockDevice& device, MountOptions options
     error = {ENOMEM, "FUSE_RESOURCES", "No memory to take over the mount at '" + session->mount_point() + "'."};
     return nullptr;
   }
-  InFlightRecovery in_flight(*session, buffers);
-  in_flight.run(mount.slots);
+  InFlightRecovery(*session, buffers).run(mount.slots);
   error = serve(session);
-  if (error) return nullptr;
-  in_flight.invalidate();
-  return session;
+  return error ? nullptr : session;
 }
 
 Error Server::unmount(const std::shared_ptr<Session>& session, bool lazy) {

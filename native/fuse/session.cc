@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "page_invalidation.h"
+
 namespace galleonfs::fuse {
 
 Session::Session(BlockDevice& device, MountOptions options, std::string device_id,
@@ -157,6 +159,7 @@ Reply Session::perform(const Request& request, bool sound, const RequestBuffers&
     reply.error = ENOSYS;
   } else if (request.header.opcode != FUSE_DESTROY) {
     reply = directory_.serve(request, buffers.reply_body());
+    if (reply.error == 0) reply.error = invalidate_discarded(request);
   }
   // Counted before it is sent, so that whoever sees the effect sees the count.
   counters.end(group, reply.error != 0);
@@ -168,9 +171,6 @@ void Session::answer(size_t position, const RequestBuffers& buffers, const Reque
   Reply reply = perform(request, sound, buffers);
   if (has_effect(request.header.opcode)) buffers.keep_result(reply.error, reply.error ? 0 : reply.length);
   send(fd_at(position), buffers, request.header.unique, reply.error, reply.length);
-
-  uint64_t from;
-  if (sound && reply.error == 0 && directory_.discarded_by_truncate(request, from)) invalidate_data(from);
   buffers.end_request();
   if (request.header.opcode == FUSE_INIT) {
     std::lock_guard lock(mutex_);
@@ -209,28 +209,24 @@ void Session::send(int fd, const RequestBuffers& buffers, uint64_t unique, int e
   (void)!::write(fd, header, header->len);
 }
 
-void Session::notify_inval(int fd, uint64_t node, int64_t from, int64_t length) noexcept {
+void Session::invalidate_attributes() noexcept {
   struct {
     fuse_out_header header;
     fuse_notify_inval_inode_out body;
   } message{};
   message.header.len = sizeof message;
   message.header.error = FUSE_NOTIFY_INVAL_INODE;
-  message.body.ino = node;
-  message.body.off = from;
-  message.body.len = length;
-  // ENOENT: the kernel does not know the inode, so there is nothing to forget.
-  if (fd >= 0) (void)!::write(fd, &message, sizeof message);
-}
-
-void Session::invalidate_attributes() noexcept {
+  message.body.ino = kDataNode;
+  message.body.off = -1;  // attributes only, which never waits
   std::lock_guard lock(mutex_);  // keeps close_descriptors away
-  notify_inval(fd_at(0), kDataNode, -1, 0);  // a negative offset: attributes only
+  if (int fd = fd_at(0); fd >= 0) (void)!::write(fd, &message, sizeof message);
 }
 
 // The size did not change, so the kernel keeps the pages it has (of cached reads and of mmaps) although their content is
-// gone. Sent after the reply: before it, the kernel would wait for dirty pages whose write-back waits for the reply.
-// May block on such write-back; the caller is inside the session, so the descriptor stays open.
-void Session::invalidate_data(uint64_t from) noexcept { notify_inval(fd_at(0), kDataNode, static_cast<int64_t>(from), 0); }
+// gone. Before the reply, so that who truncated reads zeros.
+int Session::invalidate_discarded(const Request& request) noexcept {
+  uint64_t from;
+  return directory_.discarded_by_truncate(request, from) ? invalidate_pages(fd_at(0), kDataNode, from) : 0;
+}
 
 }  // namespace galleonfs::fuse

@@ -88,8 +88,7 @@ class Session {
   Reply perform(const Request& request, bool sound, const RequestBuffers& buffers) noexcept;
   int init(const Request& request, const RequestBuffers& buffers, size_t& length) noexcept;
   void send(int fd, const RequestBuffers& buffers, uint64_t unique, int error, size_t length) noexcept;
-  void invalidate_data(uint64_t from) noexcept;
-  static void notify_inval(int fd, uint64_t node, int64_t from, int64_t length) noexcept;
+  int invalidate_discarded(const Request& request) noexcept;
   // Makes a clone, has it deposited, and only then shows it to other threads. Its position; 0: another thread is making one, or
   // it cannot be done, now and later.
   size_t add_clone() noexcept;

@@ -417,6 +417,54 @@ MOUNT_TEST("a request whose copy faults while it is killed fails: why buffers ar
   close(fd);
 }
 
+MOUNT_TEST("a process that invalidates pages being written back through itself can be killed") {
+  SupervisedVolume v(kResend);
+  int fd = v.open();
+  auto* page = static_cast<std::byte*>(mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_SHARED, fd, HeldWrite::kOffset));
+  CHECK(page != MAP_FAILED);
+  page[0] = std::byte{'d'};
+  // The truncation discards the page's range; dropping the dirty page then waits for a write that waits in the device.
+  v.device.shared().held_offset = HeldWrite::kOffset;
+  CHECK_EQ(ftruncate(fd, HeldWrite::kOffset - 1), 0);
+  wait_until([&] { return v.device.shared().holding.load() == 1; });
+  v.kill_only();
+  v.device.shared().held_offset = -1;
+  v.start();
+  CHECK_EQ(msync(page, kBlock, MS_SYNC), 0);
+  munmap(page, kBlock);
+  close(fd);
+}
+
+MOUNT_TEST("truncated pages read as zeros in cached mode, also when the truncation is resumed") {
+  for (ServeOptions options : {kResend, kSlots}) {
+    options.cache = fuse::CacheMode::cached;
+    SupervisedVolume v(options);
+    int fd = v.open();
+    std::string data(kBlock, 'x');
+    char c;
+    for (int i = 0; i < 10; i++) {
+      CHECK_EQ(pwrite(fd, data.data(), kBlock, HeldWrite::kOffset), static_cast<ssize_t>(kBlock));
+      CHECK_EQ(pread(fd, &c, 1, HeldWrite::kOffset), 1);
+      CHECK_EQ(c, 'x');
+      std::thread killer;
+      if (i % 2) {
+        v.device.shared().held_offset = HeldWrite::kOffset;
+        killer = std::thread([&, before = v.device.shared().holding.load()] {
+          wait_until([&] { return v.device.shared().holding.load() > before; });
+          v.kill_only();
+          v.device.shared().held_offset = -1;
+          v.start();
+        });
+      }
+      CHECK_EQ(ftruncate(fd, HeldWrite::kOffset), 0);
+      if (killer.joinable()) killer.join();
+      CHECK_EQ(pread(fd, &c, 1, HeldWrite::kOffset), 1);
+      CHECK_EQ(c, '\0');
+    }
+    close(fd);
+  }
+}
+
 int main(int argc, char** argv) {
   if (argc == 8 && std::string(argv[1]) == "--serve") serve_volume(argv);
   return check::main(argc, argv);
