@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -72,6 +73,7 @@ class DescriptorStoreDouble {
   }
 
   std::vector<Stored> stored;
+  std::atomic<size_t> taken{0};  // descriptors stored so far; for threads beside the one that handles messages
   std::vector<std::string> messages;
 
   bool has(const std::string& name) const {
@@ -102,8 +104,12 @@ class DescriptorStoreDouble {
       });
     }
     for (int fd : fds) {
-      if (store) stored.push_back({name, fd});
-      else close(fd);
+      if (!store) {
+        close(fd);
+        continue;
+      }
+      stored.push_back({name, fd});
+      taken++;
     }
   }
 

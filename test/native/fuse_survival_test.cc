@@ -299,6 +299,46 @@ MOUNT_TEST("what the kernel does not wait for is not carried out, whatever the s
   CHECK_EQ(v.device.shared().writes.load(), write.writes_before + 1);
 }
 
+MOUNT_TEST("the result of everything with an effect is kept before it is sent") {
+  SupervisedVolume v(kSlots);
+  int fd = v.open();
+  int slots = v.slots_file();
+  std::string data(kBlock, 'x');
+  // One after another with pauses, as on a quiet volume: nobody reads again into the slot meanwhile.
+  auto kept = [&](int error, size_t body_length) {
+    usleep(5000);
+    for (int i = 0;; i++) {
+      fuse::SlotHeader slot;
+      if (pread(slots, &slot, sizeof slot, static_cast<off_t>(fuse::kFirstSlot + i * fuse::kSlotBytes)) != static_cast<ssize_t>(sizeof slot)) return false;
+      if (slot.state == fuse::SlotState::applied && slot.key == kServedKey && slot.error == static_cast<uint32_t>(error) &&
+          slot.body_length == body_length) {
+        slot.state = fuse::SlotState::free;
+        CHECK_EQ(pwrite(slots, &slot, sizeof slot, static_cast<off_t>(fuse::kFirstSlot + i * fuse::kSlotBytes)), static_cast<ssize_t>(sizeof slot));
+        return true;
+      }
+    }
+  };
+  CHECK_EQ(pwrite(fd, data.data(), kBlock, 0), static_cast<ssize_t>(kBlock));
+  CHECK(kept(0, sizeof(fuse_write_out)));
+  CHECK_EQ(fsync(fd), 0);
+  CHECK(kept(0, 0));
+  v.device.shared().next_flush_error = EIO;
+  CHECK_EQ(fsync(fd), -1);
+  CHECK(kept(EIO, 0));
+  CHECK_EQ(ftruncate(fd, kBlock), 0);
+  CHECK(kept(0, sizeof(fuse_attr_out)));
+  CHECK_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kBlock), 0);
+  CHECK(kept(0, 0));
+  off_t from = 0, to = kBlock;
+  CHECK_EQ(copy_file_range(fd, &from, fd, &to, kBlock, 0), static_cast<ssize_t>(kBlock));
+  CHECK(kept(0, sizeof(fuse_write_out)));
+  char c;
+  CHECK_EQ(pread(fd, &c, 1, 0), 1);
+  CHECK(!kept(0, sizeof(fuse_write_out)));
+  close(slots);
+  close(fd);
+}
+
 MOUNT_TEST("a flush that failed before the kill does not succeed after it") {
   for (const ServeOptions& options : {kResend, kSlots}) {
     SupervisedVolume v(options);
