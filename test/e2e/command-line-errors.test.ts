@@ -137,7 +137,7 @@ describe('a storage path without space', { timeout: 120_000 }, () => {
     if (!needs(t, 'root')) return;
     await using scratch = await Scratch.make();
     mkdirSync(scratch.at('disk'));
-    await bash('mount -t tmpfs -o size=6m tmpfs "$1"', scratch.at('disk'));
+    await bash('mount -t tmpfs -o size=10m tmpfs "$1"', scratch.at('disk'));
     try {
       await using daemon = await GalleonfsDaemon.start({ directory: scratch.at('disk/daemon') });
       await daemon.createVolume('small', '16MiB');
