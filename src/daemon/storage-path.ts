@@ -1,6 +1,7 @@
-import { access, chmod, constants, mkdir, rm, stat } from 'node:fs/promises';
+import { access, chmod, constants, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { GalleonError, toGalleonError } from '../errors/index.ts';
+import { makeDirectory } from '../lib/index.ts';
 
 /** What lies where below the storage path. All directories have mode 0700. */
 export interface StoragePath {
@@ -42,11 +43,11 @@ export async function prepareStoragePath(root: string): Promise<StoragePath> {
     );
   }
   try {
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeDirectory(root);
     if (!(await stat(root)).isDirectory()) throw notDirectory(root);
     await access(root, constants.R_OK | constants.W_OK | constants.X_OK);
     for (const directory of [paths.catalog, paths.volumes]) {
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory);
       await chmod(directory, 0o700);
     }
   } catch (error) {

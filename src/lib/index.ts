@@ -3,3 +3,4 @@ export { byteCount, formatByteSize, parseByteSize, type ByteCount } from './byte
 export { formatDuration } from './format-duration.ts';
 export { SerialQueue } from './serial-queue.ts';
 export { silentLog, type Log } from './log.ts';
+export { makeDirectory, syncDirectory } from './sync-directory.ts';

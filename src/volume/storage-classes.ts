@@ -28,7 +28,7 @@ const MISSING: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Sorted by name; the built-in class comes first and is the default only while no other is. */
-export function listStorageClasses(catalog: Catalog): StorageClass[] {
+export function listStorageClasses(catalog: Pick<Catalog, 'storageClasses'>): StorageClass[] {
   const stored = catalog.storageClasses();
   return [{ ...STANDARD, isDefault: !stored.some(({ isDefault }) => isDefault) }, ...stored];
 }
@@ -37,7 +37,7 @@ export function listStorageClasses(catalog: Catalog): StorageClass[] {
  * The class a new volume gets: the named one, else the default.
  * @throws GalleonError STORAGE_CLASS_NOT_FOUND, STORAGE_CLASS_UNSUPPORTED saying what is missing
  */
-export function resolveStorageClass(catalog: Catalog, name: string | undefined): StorageClass {
+export function resolveStorageClass(catalog: Pick<Catalog, 'storageClasses'>, name: string | undefined): StorageClass {
   const classes = listStorageClasses(catalog);
   const found = classes.find((candidate) => (name === undefined ? candidate.isDefault : candidate.name === name));
   if (found === undefined) {

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VolumeId } from '../catalog/index.ts';
+import { makeDirectory, syncDirectory } from '../lib/index.ts';
 
 /**
  * The directories of the volume stores, `<storage-path>/volumes/<id>`, mode 0700. Making and removing one is durable
@@ -15,7 +16,7 @@ export class StoreDirectories {
 
   /** Makes the root where it is missing. */
   static async open(root: string): Promise<StoreDirectories> {
-    await mkdir(root, { recursive: true, mode: 0o700 });
+    await makeDirectory(root);
     return new StoreDirectories(root);
   }
 
@@ -37,14 +38,5 @@ export class StoreDirectories {
 
   async names(): Promise<string[]> {
     return (await readdir(this.#root)).sort();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

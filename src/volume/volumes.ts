@@ -29,8 +29,8 @@ export interface CreateVolumeRequest {
 }
 
 interface VolumesParts {
-  readonly catalog: Catalog;
-  readonly directories: StoreDirectories;
+  readonly catalog: Pick<Catalog, 'volumes' | 'volume' | 'putVolume' | 'removeVolume' | 'storageClasses'>;
+  readonly directories: Pick<StoreDirectories, 'path' | 'make' | 'remove' | 'names'>;
   readonly engine: StoreEngine;
   readonly log: Log;
   readonly now?: () => Date;
@@ -41,7 +41,8 @@ interface VolumesParts {
  *
  * Invariant: a store directory exists only for a record in the catalog. An intent (`creating`, `deleting`) is durable
  * before the directory is touched and is settled after it, so that a crash at any instant leaves nothing half-made:
- * `recover` undoes creations and finishes deletions.
+ * `recover` undoes creations and finishes deletions. What cannot be settled keeps its intent, and so its name, until the
+ * next start or the next creation under that name.
  */
 export class Volumes {
   readonly #parts: VolumesParts;
@@ -60,14 +61,11 @@ export class Volumes {
 
   /** Settles what a crash interrupted; opens nothing yet. */
   async settle(): Promise<void> {
-    const { catalog, log } = this.#parts;
-    for (const record of catalog.volumes()) {
+    for (const record of this.#parts.catalog.volumes()) {
       if (record.state === 'available') {
         this.#byName.set(record.name, new Volume(record));
       } else {
-        await this.#forget(record);
-        const said = record.state === 'creating' ? 'undid the creation of' : 'finished the deletion of';
-        log.warn({ volume: record.name, id: record.id }, `${said} volume "${record.name}" that a crash interrupted`);
+        await this.#settle(record).catch(() => undefined);
       }
     }
     await this.#warnAboutStrangers();
@@ -109,6 +107,8 @@ export class Volumes {
     const name = parseVolumeName(request.name);
     return await this.#turns.run(name, async () => {
       const geometry = this.#checkCreation(request);
+      const leftover = this.#parts.catalog.volume(name);
+      if (leftover !== undefined) await this.#settle(leftover);
       const record: VolumeRecord = {
         id: newVolumeId(),
         name,
@@ -137,6 +137,7 @@ export class Volumes {
   /** Changes how the volume is mounted at the next start; durable when it returns. */
   async setMountWish(volume: Volume, mount: MountWish): Promise<void> {
     await this.#turns.run(volume.name, async () => {
+      this.#assertKnown(volume);
       const record = { ...volume.record, mount };
       await this.#parts.catalog.putVolume(record);
       volume.describeBy(record);
@@ -149,7 +150,7 @@ export class Volumes {
    */
   async delete(volume: Volume): Promise<void> {
     await this.#turns.run(volume.name, async () => {
-      this.get(volume.name);
+      this.#assertKnown(volume);
       const record: VolumeRecord = { ...volume.record, state: 'deleting' };
       await this.#parts.catalog.putVolume(record);
       this.#byName.delete(volume.name);
@@ -172,6 +173,14 @@ export class Volumes {
     this.#byName.clear();
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw toGalleonError(failed.reason, 'a volume store did not close cleanly');
+  }
+
+  /** Of two deletions the second must not meet a new volume of that name, nor a change a deleted one. */
+  #assertKnown(volume: Volume): void {
+    if (this.get(volume.name) === volume) return;
+    throw new GalleonError('VOLUME_NOT_FOUND', `that volume "${volume.name}" was deleted; there is another one now`, {
+      details: { volume: volume.name },
+    });
   }
 
   #checkCreation(request: CreateVolumeRequest): VolumeGeometry {
@@ -215,11 +224,32 @@ export class Volumes {
       });
       return volume;
     } catch (error) {
-      // If even this fails the intent stays, and the next start undoes it.
-      await this.#forget(record).catch((undoError: unknown) => {
-        this.#parts.log.error({ volume: record.name, error: undoError }, 'a failed creation could not be undone yet');
-      });
+      await this.#undo(record);
       throw cannotCreate(record.name, toGalleonError(error));
+    }
+  }
+
+  /** If even this fails the intent stays, and the next start, or the next creation under the name, tries again. */
+  async #undo(record: VolumeRecord): Promise<void> {
+    try {
+      // A commit that failed may have reached the disk all the same: its record must not outlive the store.
+      await this.#parts.catalog.putVolume(record);
+      await this.#forget(record);
+    } catch (error) {
+      this.#parts.log.error({ volume: record.name, error }, 'a failed creation could not be undone yet');
+    }
+  }
+
+  async #settle(record: VolumeRecord): Promise<void> {
+    const { log } = this.#parts;
+    const fields = { volume: record.name, id: record.id };
+    const what = `the ${record.state === 'creating' ? 'creation' : 'deletion'} of volume "${record.name}" that was interrupted`;
+    try {
+      await this.#forget(record);
+      log.warn(fields, `${record.state === 'creating' ? 'undid' : 'finished'} ${what}`);
+    } catch (error) {
+      log.error({ ...fields, error }, `${what} cannot be settled yet`);
+      throw error;
     }
   }
 
