@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -235,7 +235,10 @@ export class GalleonfsDaemon implements AsyncDisposable {
   }
 
   #mounts(): string[] {
-    return mountPoints().filter((path) => path.startsWith(`${this.mountPoint}/`));
+    // Also those that were mounted elsewhere, beside the daemon's directory; but not those of other daemons there.
+    const others = [...living].filter((daemon) => daemon !== this).map(({ mountPoint }) => `${mountPoint}/`);
+    const near = mountPoints('fuse.galleonfs').filter((path) => path.startsWith(`${dirname(this.#options.directory)}/`));
+    return near.filter((path) => !others.some((other) => path.startsWith(other)));
   }
 
   #logTail(): string {
@@ -273,10 +276,11 @@ function childrenOf(pid: number): number[] {
   return children.split(' ').filter(Boolean).map(Number);
 }
 
-/** Everything mounted; reading this touches no mount. */
-export function mountPoints(): string[] {
+/** Everything mounted, or what is of one type; reading this touches no mount. */
+export function mountPoints(type?: string): string[] {
   const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
-  return lines.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));
+  const wanted = type === undefined ? lines : lines.filter((line) => line.includes(` - ${type} `));
+  return wanted.map((line) => (line.split(' ')[4] ?? '').replace(/\\040/g, ' '));
 }
 
 async function freePort(): Promise<number> {
