@@ -18,7 +18,7 @@
 
 namespace galleonfs::fuse {
 
-inline constexpr size_t kTransferMax = 1 << 20;        // bytes of payload in one READ or WRITE
+inline constexpr size_t kTransferMax = 1 << 20;        // bytes of payload in one READ or WRITE; later versions: never less
 inline constexpr size_t kPageBytes = 4096;             // of the wire: max_pages counts these
 inline constexpr size_t kWritePayloadOffset = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 inline constexpr size_t kRequestMax = kWritePayloadOffset + kTransferMax;

@@ -108,6 +108,14 @@ std::shared_ptr<Session> Server::adopt(BlockDevice& device, MountOptions options
     error = {EINVAL, "FUSE_MOUNT_FAILED", "The connection of the mount at '" + options.mount_point + "' was not handed over."};
     return nullptr;
   }
+  // The kernel goes on sending requests of the size that was settled, and ends those that a read has no room for.
+  if (mount.negotiated.max_write_bytes > kTransferMax) {
+    for (const IndexedDescriptor& descriptor : mount.descriptors) close(descriptor.fd);
+    error = {EINVAL, "FUSE_MOUNT_FAILED",
+             "The mount at '" + options.mount_point + "' has requests of up to " + std::to_string(mount.negotiated.max_write_bytes) +
+                 " bytes, more than this version reads; go back to the version that mounted it."};
+    return nullptr;
+  }
   std::string device_id = options.device_id;
   auto session = std::make_shared<Session>(device, std::move(options), std::move(device_id), mount.descriptors, &mount.negotiated,
                                            state_->options.store);

@@ -3,6 +3,7 @@
 #include "fuse/negotiated.h"
 #include "fuse/protocol.h"
 #include "fuse/request_buffers.h"
+#include "fuse/server.h"
 #include "fuse/volume_directory.h"
 #include "ram_device.h"
 
@@ -142,6 +143,57 @@ TEST("INIT with an old kernel: no direct mmap before 6.6, nothing before 7.31") 
   CHECK_EQ(fuse::negotiate(in, {}, n, out), EPROTO);
   in.major = 8;
   CHECK_EQ(fuse::negotiate(in, {}, n, out), EPROTO);
+}
+
+TEST("RESEND is settled where the kernel has it, and never when the slots are to be used") {
+  fuse_init_in in{};
+  in.major = 7;
+  in.minor = 45;
+  in.flags = in.flags2 = 0xffffffff;
+  fuse::Negotiated n;
+  fuse_init_out out;
+  CHECK_EQ(fuse::negotiate(in, {}, n, out), 0);
+  CHECK(n.resends());
+  CHECK(out.flags2 & fuse::kHasResend >> 32);
+  fuse::MountOptions slots;
+  slots.in_flight = fuse::InFlight::slots;
+  CHECK_EQ(fuse::negotiate(in, slots, n, out), 0);
+  CHECK(!n.resends());
+  CHECK(!(out.flags2 & fuse::kHasResend >> 32));
+  in.flags2 = 0;
+  CHECK_EQ(fuse::negotiate(in, {}, n, out), 0);
+  CHECK(!n.resends());
+}
+
+TEST("what was negotiated is read back from its text, of this version and later ones, and nothing else is") {
+  fuse::Negotiated n{38, 0x0123456789abcdef, 0xfedcba9876543210, 1 << 20, 12345};
+  const std::string text = fuse::to_text(n);
+  CHECK_EQ(text, "0100000026000000efcdab89674523011032547698badcfe0000100039300000");
+  CHECK(fuse::negotiated_from_text(text) == n);
+  CHECK(fuse::negotiated_from_text("02" + text.substr(2) + "00ff") == n);
+  CHECK(!fuse::negotiated_from_text(""));
+  CHECK(!fuse::negotiated_from_text(text.substr(1)));
+  CHECK(!fuse::negotiated_from_text("00" + text.substr(2)));
+  for (size_t i = 0; i < text.size(); i++) {
+    std::string bad = text;
+    bad[i] = 'G';
+    CHECK(!fuse::negotiated_from_text(bad));
+  }
+}
+
+TEST("a mount with longer requests than this version reads is not adopted") {
+  RamDevice device(1 << 20);
+  fuse::Server server;
+  fuse::InheritedMount mount;
+  int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  mount.descriptors = {{0, fd}};
+  mount.negotiated.max_write_bytes = 2 << 20;
+  fuse::Error error;
+  CHECK(!server.adopt(device, {}, mount, error));
+  CHECK_EQ(std::string(error.code), "FUSE_MOUNT_FAILED");
+  CHECK_EQ(fcntl(fd, F_GETFD), -1);
+  mount = {};
+  CHECK(!server.adopt(device, {}, mount, error));
 }
 
 TEST("a file is opened for direct I/O exactly when that can live with mmap") {
