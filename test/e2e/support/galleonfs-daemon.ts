@@ -237,7 +237,9 @@ export class GalleonfsDaemon implements AsyncDisposable {
   #mounts(): string[] {
     // Also those that were mounted elsewhere, beside the daemon's directory; but not those of other daemons there.
     const others = [...living].filter((daemon) => daemon !== this).map(({ mountPoint }) => `${mountPoint}/`);
-    const near = mountPoints('fuse.galleonfs').filter((path) => path.startsWith(`${dirname(this.#options.directory)}/`));
+    const near = mountPoints('fuse.galleonfs').filter((path) =>
+      path.startsWith(`${dirname(this.#options.directory)}/`),
+    );
     return near.filter((path) => !others.some((other) => path.startsWith(other)));
   }
 
