@@ -195,12 +195,12 @@ void VolumeStore::choose_merges(std::vector<DeltaEntry>& all, std::vector<DeltaE
   }
   size_t keep_up_to = 0;
   size_t waiting = 0;
-  while (leaves > kMergeLeavesAlways && keep_up_to < kStragglerEntriesPerLeafMax &&
+  while (leaves > options_.leaves_merged_whole && keep_up_to < kStragglerEntriesPerLeafMax &&
          waiting + by_count[keep_up_to + 1] <= kStragglersMax) {
     waiting += by_count[++keep_up_to];
   }
   // Leaves with a single update are the least worth merging: as many as fit wait even when not all do.
-  size_t room = leaves > kMergeLeavesAlways ? kStragglersMax - waiting : 0;
+  size_t room = leaves > options_.leaves_merged_whole ? kStragglersMax - waiting : 0;
   for (size_t i = 0; i < all.size();) {
     const size_t end = leaf_end(i);
     const size_t n = end - i;

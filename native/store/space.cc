@@ -34,7 +34,7 @@ uint64_t VolumeStore::pages_needed(uint64_t leaves) const noexcept {
   const uint64_t all_leaves = (blocks_ + kLeafEntries - 1) >> kLeafShift;
   const uint64_t stragglers = delta_.straggler_count();
   // choose_merges() merges waiting stragglers only where there are few leaves, or to make place for new ones.
-  const uint64_t merged = std::min(leaves + std::min(stragglers, leaves + kMergeLeavesAlways), all_leaves);
+  const uint64_t merged = std::min(leaves + std::min(stragglers, leaves + options_.leaves_merged_whole), all_leaves);
   uint64_t nodes = 0;
   for (uint64_t at_level = all_leaves; at_level > 1;) {
     at_level = (at_level + kNodeEntries - 1) / kNodeEntries;

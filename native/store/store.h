@@ -42,6 +42,8 @@ struct OpenOptions {
   // Background thread for checkpoints, compaction and preallocation. Off in deterministic tests, which call step().
   bool background = true;
   uint64_t checkpoint_bytes = 0;  // log bytes between checkpoints; 0: chosen by volume size
+  // A checkpoint that touches so many map leaves or fewer merges them all; beyond it, those with few updates wait.
+  size_t leaves_merged_whole = 4096;
 };
 
 // One found piece of damage: never returned as data, kept for reports (bounded; the counters go on).
@@ -96,6 +98,8 @@ class Store : public BlockDevice {
   virtual Failure checkpoint() = 0;
   // Rewrites sealed segments whose live share is at most `live_share_max` (0..1); returns bytes rewritten.
   virtual Failure compact(double live_share_max, uint64_t* rewritten_bytes) = 0;
+  // One round of what the background thread does, where there is none. `idle`: nothing happened since the last one.
+  virtual void step(bool idle) = 0;
   virtual Stats stats() const = 0;
   virtual RecoveryReport recovery() const = 0;
   virtual std::vector<Damage> damage() const = 0;

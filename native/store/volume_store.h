@@ -46,6 +46,7 @@ class VolumeStore final : public Store {
   Failure close() override;
   Failure checkpoint() override;
   Failure compact(double live_share_max, uint64_t* rewritten_bytes) override;
+  void step(bool idle) override { (void)maintain(idle); }
   Stats stats() const override;
   RecoveryReport recovery() const override { return recovery_; }
   std::vector<Damage> damage() const override { return damage_.found(); }
@@ -223,8 +224,7 @@ class VolumeStore final : public Store {
   RecoveryReport recovery_;
 };
 
-// A delta of this many leaves or fewer is merged whole; beyond it, leaves with few updates wait as stragglers.
-constexpr size_t kMergeLeavesAlways = 4096;
+// Leaves with so many updates or fewer may wait as stragglers.
 constexpr size_t kStragglerEntriesPerLeafMax = 3;
 constexpr size_t kStragglersMax = 128 << 10;
 // What writers in flight may add to the delta's leaves beyond what they asked for.

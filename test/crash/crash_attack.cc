@@ -45,7 +45,7 @@ struct Scene {
 class Lives {
  public:
   Lives(const Attack& how, Tally& tally, const std::atomic<bool>& stop)
-      : how_(how), tally_(tally), stop_(stop), random_(how.seed * 0x9E3779B97F4A7C15), check_(how.lies, how.seed) {}
+      : how_(how), tally_(tally), stop_(stop), random_(how.seed * 0x9E3779B97F4A7C15), check_(how.lies, open_options(how.seed % 3 == 1), how.seed) {}
   ~Lives() {
     tally_.distinct += disks_.size();
     tally_.opens += check_.opens();
@@ -110,7 +110,7 @@ class Lives {
     const uint64_t seed = random_();
     check_.reseed(seed);
     {
-      Workload workload(storage, log, check_.environment(), *history, seed, static_cast<uint64_t>(life_ + 1) * 10000);
+      Workload workload(storage, log, check_.environment(), check_.options(), *history, seed, static_cast<uint64_t>(life_ + 1) * 10000);
       if (how_.seed % 4 == 3) {
         // Four segment files or so more than there are.
         storage.set_capacity(storage.used_bytes() + (4 << 17));

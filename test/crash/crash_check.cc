@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "workload.h"
-
 namespace galleonfs::crash {
 namespace {
 
@@ -71,7 +69,8 @@ std::vector<uint32_t> random_picks(const std::vector<FakeMedium::Choice>& choice
   return picks;
 }
 
-CrashCheck::CrashCheck(Lies lies, uint64_t seed) : lies_(std::move(lies)), cache_(1 << 20), random_(seed) {
+CrashCheck::CrashCheck(Lies lies, const store::OpenOptions& options, uint64_t seed)
+    : lies_(std::move(lies)), options_(options), cache_(1 << 20), random_(seed) {
   environment_.cache = &cache_;
   environment_.random = [this](void* into, size_t length) {
     for (size_t i = 0; i < length; i++) static_cast<uint8_t*>(into)[i] = static_cast<uint8_t>(random_());
@@ -103,7 +102,7 @@ std::string CrashCheck::open(FakeStorage& storage, const Promise& promise, std::
                              std::map<uint64_t, Contents>* values) {
   opens_++;
   storage.set_lie(lies_.in_recovery ? lies_.in_recovery : lies_.always);
-  const store::Failure failed = store::Store::open(storage.attach(), open_options(), environment_, store);
+  const store::Failure failed = store::Store::open(storage.attach(), options_, environment_, store);
   storage.set_lie(lies_.always);
   if (failed) {
     const bool nothing_there = failed.code == "STORE_NOT_FOUND" || failed.code == "STORE_SUPERBLOCK_DAMAGED" || failed.code == "STORE_IO";

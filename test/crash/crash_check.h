@@ -28,7 +28,7 @@ struct Promise {
 
 class CrashCheck {
  public:
-  CrashCheck(Lies lies, uint64_t seed);
+  CrashCheck(Lies lies, const store::OpenOptions& options, uint64_t seed);
 
   // Empty if all holds. `dice` decides which of the more costly things are tried: a second crash within the recovery;
   // new writes, and then a clean end, a kill or a power cut, and the walk of everything on disk.
@@ -40,7 +40,7 @@ class CrashCheck {
   // All chance from here on, in stores too, comes from this seed.
   void reseed(uint64_t seed) { random_.seed(seed); }
   const store::Environment& environment() const { return environment_; }
-  const Lies& lies() const { return lies_; }
+  const store::OpenOptions& options() const { return options_; }
   uint64_t opens() const { return opens_; }
   uint64_t second_crashes() const { return second_crashes_; }
 
@@ -54,6 +54,7 @@ class CrashCheck {
                            const std::map<uint64_t, Contents>& values);
 
   const Lies lies_;
+  const store::OpenOptions options_;
   store::PageCache cache_;
   std::mt19937_64 random_;
   store::Environment environment_;

@@ -35,10 +35,11 @@ store::CreateOptions create_options() {
   return options;
 }
 
-store::OpenOptions open_options() {
+store::OpenOptions open_options(bool stragglers) {
   store::OpenOptions options;
   options.background = false;
   options.checkpoint_bytes = 1ULL << 40;
+  if (stragglers) options.leaves_merged_whole = 1;
   return options;
 }
 
@@ -52,8 +53,8 @@ bool Workload::Range::whole_blocks() const {
 }
 
 Workload::Workload(disk::FakeStorage& storage, std::vector<disk::DiskRecord>& log, const store::Environment& environment,
-                   BlockHistory& history, uint64_t seed, uint64_t first_value)
-    : storage_(storage), log_(log), environment_(environment), history_(history), random_(seed), next_value_(first_value) {
+                   const store::OpenOptions& options, BlockHistory& history, uint64_t seed, uint64_t first_value)
+    : storage_(storage), log_(log), environment_(environment), options_(options), history_(history), random_(seed), next_value_(first_value) {
   storage_.set_interlude([this](auto... operation) { interlude(operation...); });
 }
 
@@ -93,8 +94,9 @@ void Workload::step() {
     case 11:
       return restart();
     case 12:
-    case 13:
       return read();
+    case 13:
+      return background();
     case 14:
     case 15:
     case 16:
@@ -210,6 +212,15 @@ void Workload::checkpoint(bool compact) {
   if (failed.error != ENOSPC || !expect_no_space_) complain("a checkpoint failed: " + failed.detail);
 }
 
+// Makes files ahead, checkpoints, compacts without waiting for more, and, after a long rest, gives files back.
+void Workload::background() {
+  doing_.push_back({Frame::Doing::checkpoint});
+  const uint64_t rounds = pick(4) == 0 ? 35 : 1 + pick(5);
+  const bool idle = pick(3) != 0;
+  for (uint64_t i = 0; i < rounds; i++) store_->step(idle);
+  doing_.pop_back();
+}
+
 void Workload::read() {
   const std::vector<uint64_t>& blocks = history_.followed();
   const uint64_t block = blocks[pick(blocks.size())];
@@ -231,7 +242,7 @@ void Workload::restart() {
   } else if (failed.error != ENOSPC || !expect_no_space_) {
     return complain("a close failed: " + failed.detail);
   }
-  failed = store::Store::open(storage_.attach(), open_options(), environment_, &store_);
+  failed = store::Store::open(storage_.attach(), options_, environment_, &store_);
   if (failed) complain("a clean restart failed: " + failed.detail);
 }
 

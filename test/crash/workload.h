@@ -22,13 +22,14 @@ constexpr uint64_t kSegmentBytes = 64 << 10;  // sixteen slots
 std::map<uint64_t, Contents> empty_volume();
 
 store::CreateOptions create_options();
-// No background thread, and checkpoints only when they are called for.
-store::OpenOptions open_options();
+// No background thread, and checkpoints only when they are called for. `stragglers`: the map updates of leaves with few of
+// them wait from one checkpoint to the next, as they do in large volumes.
+store::OpenOptions open_options(bool stragglers);
 
 class Workload {
  public:
   Workload(disk::FakeStorage& storage, std::vector<disk::DiskRecord>& log, const store::Environment& environment,
-           BlockHistory& history, uint64_t seed, uint64_t first_value);
+           const store::OpenOptions& options, BlockHistory& history, uint64_t seed, uint64_t first_value);
   ~Workload();
   Workload(const Workload&) = delete;
   Workload& operator=(const Workload&) = delete;
@@ -58,6 +59,7 @@ class Workload {
   void change(const Range& range, bool discard, bool durable);
   void flush();
   void checkpoint(bool compact);
+  void background();
   void read();
   void restart();
   void complain(const std::string& what);
@@ -66,6 +68,7 @@ class Workload {
   disk::FakeStorage& storage_;
   std::vector<disk::DiskRecord>& log_;
   const store::Environment& environment_;
+  const store::OpenOptions options_;
   BlockHistory& history_;
   std::mt19937_64 random_;
   uint64_t next_value_;
