@@ -15,9 +15,11 @@ using namespace galleonfs::crash;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kDistinctWanted = 8000;
+constexpr uint64_t kDistinctWanted = 6000;
+constexpr int kLives = 2;
 #else
 constexpr uint64_t kDistinctWanted = 200000;
+constexpr int kLives = 3;
 #endif
 
 std::string program;
@@ -48,6 +50,7 @@ std::optional<Finding> run(const Campaign& campaign, Tally& tally) {
       Attack how;
       how.seed = next++;
       how.lies = campaign.lies;
+      how.lives = kLives;
       if (how.seed - campaign.first_seed >= campaign.seeds) return;
       if (std::optional<Finding> finding = attack(how, tally, stop)) {
         const std::lock_guard lock(mutex);
@@ -84,6 +87,7 @@ bool is_segment(const std::string& name) { return name.starts_with("segment-"); 
 
 int again(int argc, char** argv) {
   Attack how;
+  how.lives = kLives;
   Campaign campaign;
   bool hunting = false;
   for (int i = 1; i + 1 < argc; i += 2) {
