@@ -1,10 +1,14 @@
 #include "process_parts.h"
 
 #include <sys/random.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <mutex>
+
+#include "store/budget.h"
 
 namespace galleonfs::node {
 namespace {
@@ -24,9 +28,19 @@ void random_bytes(void* into, size_t length) {
   }
 }
 
+// As many descriptors as we may have: each volume needs a handful, and cached ones save opening.
+uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
 store::Environment* make_environment() {
   auto* cache = new auto(store::make_page_cache(settings().cache_bytes));
-  return new store::Environment{cache->get(), random_bytes};
+  auto* budget = new store::Budget({.open_files = std::clamp<uint64_t>(raise_descriptor_limit() / 4, 64, 8192)});
+  return new store::Environment{.cache = cache->get(), .random = random_bytes, .budget = budget};
 }
 
 }  // namespace

@@ -55,6 +55,7 @@ Napi::Object to_value(Napi::Env env, const store::Stats& stats) {
   value.Set("checkpointLsn", number(env, stats.checkpoint_lsn));
   value.Set("deltaEntries", number(env, stats.delta_entries));
   value.Set("readOnlyReason", Napi::String::New(env, stats.read_only_reason));
+  value.Set("refusal", Napi::String::New(env, stats.refusal));
   return value;
 }
 

@@ -3,6 +3,7 @@
 // over; give back what neither superblock reaches.
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,13 +11,13 @@
 
 #include "volume_store.h"
 
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
 namespace galleonfs::store {
 namespace {
 
-// Publications that call for a checkpoint, and that stop writers until one is done.
-constexpr size_t kDeltaEntries = 256 << 10;
-constexpr size_t kDeltaEntriesMax = 1 << 20;
-constexpr uint64_t kLogFactorMax = 3;
 
 constexpr auto kIdle = std::chrono::milliseconds(1000);
 // Rounds of rest after which compaction takes what it can get, and after which free files are given back to the file system.
@@ -103,6 +104,7 @@ Failure VolumeStore::checkpoint_locked() {
   map_file_.settle();
   admit_anew();
   checkpoint_lsn_ = frozen.lsn;
+  share_.report(log_entries());
   compacted_since_checkpoint_ = false;
   checkpoints_++;
   {
@@ -193,14 +195,16 @@ void VolumeStore::choose_merges(std::vector<DeltaEntry>& all, std::vector<DeltaE
     leaves++;
     if (const size_t n = leaf_end(i) - i; n <= kStragglerEntriesPerLeafMax) by_count[n] += n;
   }
+  // Never less than wait already: to merge those would need map pages that nobody has reserved (see pages_needed()).
+  const size_t stragglers_max = std::min<size_t>(kStragglersMax, std::max<size_t>(share_.stragglers(), delta_.straggler_count()));
   size_t keep_up_to = 0;
   size_t waiting = 0;
   while (leaves > options_.leaves_merged_whole && keep_up_to < kStragglerEntriesPerLeafMax &&
-         waiting + by_count[keep_up_to + 1] <= kStragglersMax) {
+         waiting + by_count[keep_up_to + 1] <= stragglers_max) {
     waiting += by_count[++keep_up_to];
   }
   // Leaves with a single update are the least worth merging: as many as fit wait even when not all do.
-  size_t room = leaves > options_.leaves_merged_whole ? kStragglersMax - waiting : 0;
+  size_t room = leaves > options_.leaves_merged_whole ? stragglers_max - waiting : 0;
   for (size_t i = 0; i < all.size();) {
     const size_t end = leaf_end(i);
     const size_t n = end - i;
@@ -265,37 +269,6 @@ void VolumeStore::set_root(const TreeRoot& root) {
   }
 }
 
-void VolumeStore::wait_for_room() noexcept {
-  operations_seen_.fetch_add(1, std::memory_order_relaxed);
-  const auto log_bytes = [this] { return (journal_.issued_lsn() - checkpoint_lsn_.load(std::memory_order_relaxed)) << block_shift_; };
-  if (checkpoint_blocked_) return;  // no space for one: the journal goes on until it has none either
-  if (log_bytes() < checkpoint_bytes_ && delta_.active_entries() < kDeltaEntries) {
-    // The first write after a rest wakes the background, which then watches over the idle time.
-    if (!watching_.load(std::memory_order_relaxed) && !watching_.exchange(true)) {
-      kick();
-    }
-    return;
-  }
-  if (!options_.background) {
-    (void)checkpoint();
-    return;
-  }
-  const auto full = [&] {
-    return log_bytes() >= kLogFactorMax * checkpoint_bytes_ || delta_.active_entries() >= kDeltaEntriesMax;
-  };
-  std::unique_lock lock(background_mutex_);
-  if (!kicked_) {
-    kicked_ = true;
-    wake_.notify_one();
-  }
-  // Bounded: a checkpoint that cannot be made (no space, failed disk) must not hang writers; they find out themselves.
-  for (int tries = 0; tries < 20 && full() && !stopping_ && !failed_ && !checkpoint_blocked_; tries++) {
-    kicked_ = true;
-    wake_.notify_one();
-    room_.wait_for(lock, std::chrono::milliseconds(500));
-  }
-}
-
 void VolumeStore::kick() {
   {
     const std::lock_guard lock(background_mutex_);
@@ -310,6 +283,9 @@ void VolumeStore::start_background() {
 
 void VolumeStore::background() {
   (void)::pthread_setname_np(::pthread_self(), "galleonfs-store");
+  // A file system looped over the volume may wait for this thread in memory reclaim: it must not wait for that in turn.
+  // Often refused (CAP_SYS_RESOURCE), so nothing rests on it.
+  (void)::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   bool more = true;
   uint64_t seen = 0;
   for (;;) {
@@ -336,10 +312,13 @@ void VolumeStore::background() {
 bool VolumeStore::maintain(bool idle) {
   const std::lock_guard lock(checkpoint_mutex_);
   if (closed_ || read_only()) return false;
-  const uint64_t log_bytes = (journal_.issued_lsn() - checkpoint_lsn_) << block_shift_;
+  if (flush_wanted_.exchange(false)) {
+    if (const int error = journal_.flush()) fail_stop("fdatasync of the journal", error);
+    if (read_only()) return false;
+  }
+  const uint64_t log_bytes = log_entries() << block_shift_;
   const bool changed = log_bytes > 0 || delta_.active_entries() > 0;
-  const bool due = log_bytes >= checkpoint_bytes_ || delta_.active_entries() >= kDeltaEntries;
-  if (due || (idle && (changed || files_.anything_pending()))) {
+  if (checkpoint_due() || (idle && (changed || files_.anything_pending()))) {
     if (checkpoint_locked()) return !read_only();  // for want of space: look again
   }
   // A volume at rest keeps nothing ahead. Under a stream of writes there is no bandwidth for writing files twice.
@@ -366,6 +345,7 @@ bool VolumeStore::maintain(bool idle) {
   }
   const size_t keep = 2 + table_.size() / 16;
   if (idle_rounds_ >= kTrimIdleRounds) files_.trim(keep);
+  if (idle_rounds_ == kTrimIdleRounds) files_.close_idle();
   if (idle_rounds_ == kTrimIdleRounds) (void)::malloc_trim(0);  // what the last burst needed goes back to the system
   return !idle || changed || compacting || !collected || files_.anything_pending() || idle_rounds_ < kTrimIdleRounds;
 }

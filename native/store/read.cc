@@ -17,6 +17,9 @@ std::byte* scratch_block() {
 
 constexpr uint64_t kLookupBlocks = 256;
 
+// The disk is not to blame: no damage, and the next try may work.
+bool scarce(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM; }
+
 }  // namespace
 
 int VolumeStore::check_range(uint64_t offset, uint64_t length) const noexcept {
@@ -116,7 +119,8 @@ int VolumeStore::read_run(uint64_t first, const Location* locations, uint64_t co
     }
     const auto n = static_cast<uint32_t>(end - i);
     std::byte* at = into + (i << block_shift_);
-    if (read_payload(*view, physical, n, at) != 0) {
+    if (const int failed = read_payload(*view, physical, n, at)) {
+      if (scarce(failed)) return EIO;
       // Find the block that cannot be read: its neighbours are no worse for it.
       for (uint32_t k = 0; k < n; k++) {
         if (const int error = read_payload(*view, physical + k, 1, at + (uint64_t{k} << block_shift_))) {
@@ -204,6 +208,7 @@ int VolumeStore::read_summary_page(const SegmentView& view, uint64_t number, uin
   std::shared_ptr<disk::File> file;
   int error = files_.open(view.file_number, &file);
   if (error == 0) error = file->read(number * kPageBytes, page->own, sizeof page->own);
+  if (scarce(error)) return EIO;
   if (error != 0) {
     damage_.add({.kind = "summary",
                  .file = SegmentFiles::name(view.file_number),

@@ -35,9 +35,27 @@ int SegmentFiles::open(uint32_t number, std::shared_ptr<disk::File>* file) {
     return 0;
   }
   std::unique_ptr<disk::File> opened;
-  if (const int error = disk_.open(name(number), false, &opened)) return error;
+  int error = disk_.open(name(number), false, &opened);
+  if (error == EMFILE || error == ENFILE) {
+    // What is only cached makes place.
+    close_some(0);
+    error = disk_.open(name(number), false, &opened);
+  }
+  if (error != 0) return error;
   *file = std::move(opened);
-  for (auto at = open_.begin(); open_.size() >= kOpenMax && at != open_.end();) {
+  keep_open(number, *file);
+  return 0;
+}
+
+// Under the mutex.
+void SegmentFiles::keep_open(uint32_t number, const std::shared_ptr<disk::File>& file) {
+  close_some(std::min<size_t>(kOpenMax, share_.open_files()) - 1);
+  open_[number] = {file, true};
+}
+
+// Under the mutex. Those used since last asked go last.
+void SegmentFiles::close_some(size_t leave) {
+  for (auto at = open_.begin(); open_.size() > leave && at != open_.end();) {
     if (at->second.recent) {
       at->second.recent = false;
       ++at;
@@ -45,9 +63,13 @@ int SegmentFiles::open(uint32_t number, std::shared_ptr<disk::File>* file) {
       at = open_.erase(at);
     }
   }
-  if (open_.size() >= kOpenMax) open_.erase(open_.begin());
-  open_[number] = {*file, true};
-  return 0;
+  while (open_.size() > leave) open_.erase(open_.begin());
+}
+
+void SegmentFiles::close_idle() {
+  constexpr size_t few = 2;
+  const std::lock_guard lock(mutex_);
+  close_some(few);
 }
 
 namespace {
@@ -136,7 +158,7 @@ int SegmentFiles::take(Purpose purpose, uint32_t* number, std::shared_ptr<disk::
   const int error = create(*number, false, file);
   if (error == 0) {
     const std::lock_guard lock(mutex_);
-    open_[*number] = {*file, true};
+    keep_open(*number, *file);
     return 0;
   }
   if (purpose == Purpose::write || !pop_free(0)) return error;

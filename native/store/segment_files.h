@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../disk/disk.h"
+#include "budget.h"
 #include "epochs.h"
 #include "format.h"
 
@@ -22,8 +23,8 @@ enum class Purpose { write, discard };
 
 class SegmentFiles {
  public:
-  SegmentFiles(disk::Disk& disk, uint32_t slots, uint32_t block_size)
-      : disk_(disk), file_bytes_(payload_offset(slots) + uint64_t{slots} * block_size) {}
+  SegmentFiles(disk::Disk& disk, const Budget::Share& share, uint32_t slots, uint32_t block_size)
+      : disk_(disk), share_(share), file_bytes_(payload_offset(slots) + uint64_t{slots} * block_size) {}
 
   static std::string name(uint32_t number);
   // The number in a segment file's name, or false.
@@ -48,6 +49,8 @@ class SegmentFiles {
   void filled(uint32_t number);
   // Deletes free files beyond `keep`.
   void trim(size_t keep);
+  // Gives cached descriptors back, but for a few.
+  void close_idle();
 
   void free_at_checkpoint(uint32_t number) { freed_now_.push_back(number); }
   const std::vector<uint32_t>& freed_now() const { return freed_now_; }
@@ -65,7 +68,11 @@ class SegmentFiles {
  private:
   int create(uint32_t number, bool written, std::shared_ptr<disk::File>* file);
 
+  void keep_open(uint32_t number, const std::shared_ptr<disk::File>& file);
+  void close_some(size_t leave);
+
   disk::Disk& disk_;
+  const Budget::Share& share_;
   const uint64_t file_bytes_;
   mutable std::mutex mutex_;  // guards free_, open_ and unwritten_
   std::vector<uint32_t> free_;

@@ -150,7 +150,8 @@ VolumeStore::VolumeStore(std::unique_ptr<disk::Disk> disk, std::unique_ptr<disk:
       block_shift_(static_cast<uint32_t>(std::countr_zero(superblock.block_size))),
       blocks_(superblock.size_bytes >> block_shift_),
       payload_at_(payload_offset(superblock.slots)),
-      files_(*disk_, superblock.slots, superblock.block_size),
+      share_(environment.budget == nullptr ? Budget::process() : *environment.budget),
+      files_(*disk_, share_, superblock.slots, superblock.block_size),
       table_(epochs_),
       map_file_(std::move(map_file), *environment.cache, cache_counters_, damage_),
       tree_(map_file_, superblock.block_size),
@@ -215,6 +216,7 @@ Failure VolumeStore::close() {
     failed = checkpoint_locked();
   }
   closed_ = true;
+  share_.report(0);
   return failed;
 }
 
@@ -240,6 +242,7 @@ Stats VolumeStore::stats() const {
   stats.durable_lsn = journal_.durable_lsn();
   stats.checkpoint_lsn = checkpoint_lsn_;
   stats.delta_entries = delta_.unmerged_entries() + delta_.straggler_count();
+  if (const int error = refusal_.load(std::memory_order_relaxed)) stats.refusal = std::strerror(error);
   const std::lock_guard lock(reason_mutex_);
   stats.read_only_reason = options_.read_only ? "opened read-only" : failed_reason_;
   return stats;

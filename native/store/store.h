@@ -13,6 +13,7 @@
 
 namespace galleonfs::store {
 
+class Budget;
 class PageCache;
 
 // What went wrong when a store could not be created, opened or worked on. `code` is one of the STORE_* codes listed in
@@ -35,6 +36,7 @@ struct CreateOptions {
 struct Environment {
   PageCache* cache = nullptr;
   std::function<void(void* into, size_t length)> random;  // used for salts, from any thread; deterministic in tests
+  Budget* budget = nullptr;                               // null: the process's own
 };
 
 struct OpenOptions {
@@ -82,6 +84,7 @@ struct Stats {
   uint64_t next_lsn = 0, durable_lsn = 0, checkpoint_lsn = 0;
   uint64_t delta_entries = 0;
   std::string read_only_reason;  // empty: writable
+  std::string refusal;           // why the last write was refused, and the next may not be; empty: it was not
 };
 
 class Store : public BlockDevice {

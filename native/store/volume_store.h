@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_set>
 
+#include "budget.h"
 #include "damage_log.h"
 #include "delta.h"
 #include "epochs.h"
@@ -106,8 +107,14 @@ class VolumeStore final : public Store {
   int write_extent(const Extent& extent, uint64_t block, const std::byte* from) noexcept;
   int append_discard(uint64_t first, uint64_t end) noexcept;
   int fail_stop(const char* doing, int error) noexcept;
-  static int refused(int error) noexcept;
+  int refused(int error) noexcept;
+
+  // pacing.cc
+  uint64_t log_entries() const noexcept;
+  bool checkpoint_due() const noexcept;
+  bool log_is_full() const noexcept;
   void wait_for_room() noexcept;
+  void limit_undurable() noexcept;
 
   // space.cc
   uint64_t pages_needed(uint64_t leaves) const noexcept;
@@ -175,6 +182,7 @@ class VolumeStore final : public Store {
   const uint32_t block_shift_;
   const uint64_t blocks_;
   const uint64_t payload_at_;
+  Budget::Share share_;
 
   DamageLog damage_;
   CacheCounters cache_counters_;
@@ -206,6 +214,7 @@ class VolumeStore final : public Store {
   static constexpr uint64_t kAdmittedMask = (1ULL << 40) - 1;
   uint64_t no_room_since_[2] = {UINT64_MAX, UINT64_MAX};  // last LSN when make_room() found nothing, by purpose
 
+  std::atomic<int> refusal_{0};  // errno of the last write that found no space, descriptor or memory; 0: it found all
   std::atomic<bool> failed_{false};
   std::atomic<bool> closed_{false};
   std::atomic<bool> checkpoint_blocked_{false};  // the last one failed for want of space
@@ -217,6 +226,7 @@ class VolumeStore final : public Store {
   std::condition_variable wake_, room_;
   bool stopping_ = false;
   bool kicked_ = false;
+  std::atomic<bool> flush_wanted_{false};
   std::atomic<bool> watching_{false};  // the background looks again by itself; else a write must wake it
   std::atomic<uint64_t> operations_seen_{0};
 

@@ -41,6 +41,7 @@ int VolumeStore::fail_stop(const char* doing, int error) noexcept {
 // No segment could be opened, for want of space, descriptors or memory. Nothing was written, so the volume goes on: the
 // next write tries again.
 int VolumeStore::refused(int error) noexcept {
+  refusal_.store(error, std::memory_order_relaxed);
   return error == ENOSPC || error == EDQUOT ? ENOSPC : EIO;
 }
 
@@ -61,6 +62,7 @@ int VolumeStore::write(uint64_t offset, const std::byte* from, size_t length, bo
     from += done;
     length -= done;
   }
+  if (refusal_.load(std::memory_order_relaxed) != 0) refusal_.store(0, std::memory_order_relaxed);
   if (!durable) return timer.done(0);
   const int error = journal_.flush();
   return timer.done(error == 0 ? 0 : fail_stop("fdatasync of the journal", error));

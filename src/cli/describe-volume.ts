@@ -61,6 +61,7 @@ function troubles(volume: VolumeView): string[] {
   const lines: string[] = [];
   if (volume.reason !== null) lines.push(`! ${volume.name}: ${volume.reason.message} (${volume.reason.code})`);
   if (volume.readOnlyReason !== null) lines.push(`! ${volume.name} is read-only: ${volume.readOnlyReason}`);
+  if (volume.refusal !== null) lines.push(`! ${volume.name} refused the last write: ${volume.refusal}`);
   if ((volume.checksumFailures ?? 0) > 0) {
     lines.push(`! ${volume.name}: damage was found; see "galleonfs volume damage ${volume.name}"`);
   }

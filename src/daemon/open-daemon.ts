@@ -75,6 +75,7 @@ function damageSources(volumes: Volumes): ReturnType<ConstructorParameters<typeo
         damage: () => openStore.damage(),
         checksumFailures: () => openStore.stats().checksumFailures,
         readOnlyReason: () => openStore.stats().readOnlyReason,
+        refusal: () => openStore.stats().refusal,
       },
     ];
   });

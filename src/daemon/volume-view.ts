@@ -42,6 +42,8 @@ export interface VolumeView {
   readonly checksumFailures: number | null;
   /** Why the volume refuses writes; null while it takes them. */
   readonly readOnlyReason: string | null;
+  /** Why the last write was refused, for want of space or descriptors: the next one may be taken. */
+  readonly refusal: string | null;
 }
 
 export interface VolumeDetails extends VolumeView {
@@ -76,6 +78,7 @@ export function viewVolume(volume: Volume, mounted: MountedVolume | undefined): 
     storedBytes: stats === undefined ? null : stats.segmentBytes + stats.mapBytes,
     checksumFailures: stats?.checksumFailures ?? null,
     readOnlyReason: stats === undefined || stats.readOnlyReason === '' ? null : stats.readOnlyReason,
+    refusal: stats === undefined || stats.refusal === '' ? null : stats.refusal,
   };
 }
 

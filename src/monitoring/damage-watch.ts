@@ -10,15 +10,18 @@ export interface DamageSource {
   readonly checksumFailures: () => number;
   /** Empty while the volume can be written. */
   readonly readOnlyReason: () => string;
+  /** Empty while writes find space. */
+  readonly refusal: () => string;
 }
 
-/** Logs each piece of damage once, soon after it was found, and the moment a volume turns read-only. */
+/** Logs each piece of damage once, soon after it was found, and the moment a volume turns read-only or refuses writes. */
 export class DamageWatch {
   readonly #log: Log;
   readonly #sources: () => readonly DamageSource[];
   readonly #failuresSeen = new Map<string, number>();
   readonly #damageLogged = new Map<string, Set<string>>();
   readonly #readOnlyLogged = new Map<string, string>();
+  readonly #refusalLogged = new Map<string, string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(log: Log, sources: () => readonly DamageSource[]) {
@@ -39,6 +42,7 @@ export class DamageWatch {
     for (const source of this.#sources()) {
       this.#lookForDamage(source);
       this.#lookForReadOnly(source);
+      this.#lookForRefusal(source);
     }
   }
 
@@ -63,6 +67,14 @@ export class DamageWatch {
     if (reason === (this.#readOnlyLogged.get(name) ?? '')) return;
     this.#readOnlyLogged.set(name, reason);
     if (reason !== '') this.#log.error({ volume: name, reason }, `volume "${name}" is read-only now: ${reason}`);
+  }
+
+  #lookForRefusal({ name, refusal }: DamageSource): void {
+    const reason = refusal();
+    if (reason === (this.#refusalLogged.get(name) ?? '')) return;
+    this.#refusalLogged.set(name, reason);
+    if (reason === '') this.#log.info({ volume: name }, `volume "${name}" takes writes again`);
+    else this.#log.warn({ volume: name, reason }, `volume "${name}" refuses writes: ${reason}`);
   }
 }
 

@@ -62,6 +62,12 @@ export function createMetrics(version: string, read: () => readonly VolumeReadin
     perVolume,
     volumes((s) => (s.readOnlyReason ? 1 : 0)),
   );
+  gauge(
+    'volume_refuses_writes',
+    '1 if the last write was refused for want of space or descriptors.',
+    perVolume,
+    volumes((s) => (s.refusal ? 1 : 0)),
+  );
   gauge('volume_mounted', '1 if the volume is mounted.', perVolume, () =>
     read().map(({ name, mount }) => ({ labels: { volume: name }, value: mount === undefined ? 0 : 1 })),
   );

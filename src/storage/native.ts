@@ -91,6 +91,8 @@ export interface StoreStats {
   readonly deltaEntries: number;
   /** Empty: writable. */
   readonly readOnlyReason: string;
+  /** Why the last write was refused, for want of space or descriptors, and the next may not be. Empty: it was not. */
+  readonly refusal: string;
 }
 
 /** A piece of damage found and not returned as data. */

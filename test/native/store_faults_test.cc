@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 
+#include "store/budget.h"
 #include "store_fixture.h"
 
 using namespace galleonfs;
@@ -155,6 +156,7 @@ class Run {
  private:
   void start() {
     f_.options_.segment_size_bytes = kSegment;
+    f_.environment_.budget = &budget_;
     f_.open_options_.checkpoint_bytes = 512 << 10;
     f_.create();
     f_.open();
@@ -323,6 +325,7 @@ class Run {
   const uint64_t strike_;
   const Until until_;
   const End end_;
+  store::Budget budget_{{.open_files = 4}};  // so that segments are opened again and again
   StoreFixture f_;
   std::mt19937_64 random_;
   std::vector<std::byte> buffer_;

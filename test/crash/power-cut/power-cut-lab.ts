@@ -79,6 +79,17 @@ export class PowerCutLab implements AsyncDisposable {
     return { entries, flushes, bytes };
   }
 
+  /** The disk fails every call with EIO from now on. */
+  async break(): Promise<void> {
+    await this.#command('break');
+  }
+
+  /** It works again, and the file system is mounted anew. */
+  async mend(): Promise<void> {
+    await this.#command('mend');
+    await bash('umount "$2" && mount -o "$3" "$1" "$2"', this.#device, this.live, MOUNT_OPTIONS[this.#filesystem]);
+  }
+
   async unmountLive(): Promise<void> {
     await bash('umount "$1"', this.live);
     await bash('losetup --detach "$1"', this.#device);

@@ -8,6 +8,8 @@
 //   power_cut_disk DIR SIZE_MIB     then lines on stdin, an answer on stdout each:
 //     "seal"         the workload is over: no more is logged         -> "sealed ENTRIES FLUSHES BYTES"
 //     "cut N SEED"   N must not go back                              -> "cut DROPPED"
+//     "break"        every call on the disk fails with EIO           -> "broken"
+//     "mend"                                                         -> "mended"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -76,12 +78,14 @@ class LiveDisk final : public Disk {
 
   int read(uint64_t offset, std::byte* into, size_t length) noexcept override {
     if (outside(offset, length)) return EINVAL;
+    if (broken_) return EIO;
     const std::lock_guard lock(mutex_);
     std::memcpy(into, bytes_ + offset, length);
     return 0;
   }
   int write(uint64_t offset, const std::byte* from, size_t length, bool durable) noexcept override {
     if (outside(offset, length)) return EINVAL;
+    if (broken_) return EIO;
     const std::lock_guard lock(mutex_);
     std::memcpy(bytes_ + offset, from, length);
     append({Kind::write, offset, length, {from, from + length}});
@@ -89,18 +93,21 @@ class LiveDisk final : public Disk {
     return 0;
   }
   int flush() noexcept override {
+    if (broken_) return EIO;
     const std::lock_guard lock(mutex_);
     append({Kind::flush, 0, 0, {}});
     return 0;
   }
   int discard(uint64_t offset, uint64_t length) noexcept override {
     if (outside(offset, length)) return EINVAL;
+    if (broken_) return EIO;
     const std::lock_guard lock(mutex_);
     std::memset(bytes_ + offset, 0, length);
     append({Kind::discard, offset, length, {}});
     return 0;
   }
 
+  void set_broken(bool broken) { broken_ = broken; }
   void seal() {
     const std::lock_guard lock(mutex_);
     sealed_ = true;
@@ -117,6 +124,7 @@ class LiveDisk final : public Disk {
   std::mutex mutex_;  // guards all below
   std::byte* bytes_;
   bool sealed_ = false;
+  std::atomic<bool> broken_{false};
   std::vector<LogEntry> log_;
   std::atomic<uint64_t>* entries_;
 };
@@ -258,6 +266,9 @@ int main(int argc, char** argv) {
         bytes += entry.bytes.size();
       }
       std::cout << "sealed " << live.log().size() << " " << flushes << " " << bytes << std::endl;
+    } else if (command == "break" || command == "mend") {
+      live.set_broken(command == "break");
+      std::cout << (command == "break" ? "broken" : "mended") << std::endl;
     } else if (command == "cut") {
       uint64_t entry = 0;
       uint64_t seed = 0;

@@ -49,6 +49,25 @@ export class VersionedWriter {
     }
   }
 
+  /** One write and a flush. When the flush fails, and again when asked again, what was written may or may not be there later. */
+  async flushAfterWrite(): Promise<void> {
+    const data = await open(this.#path, constants.O_RDWR);
+    const before = new Map(this.#held);
+    try {
+      await this.#writeOne(data);
+      await data.datasync();
+    } catch (error) {
+      const again = await data.datasync().catch(() => 'failed');
+      if (again !== 'failed') throw new Error('a failed fsync was retried into success', { cause: error });
+      for (const [block, held] of this.#held) {
+        this.#held.set(block, new Set([...(before.get(block) ?? [0]), ...held]));
+      }
+      throw error;
+    } finally {
+      await data.close();
+    }
+  }
+
   /** Discards everything from a block on. */
   async discardFrom(block: number): Promise<void> {
     const data = await open(this.#path, constants.O_RDWR);

@@ -19,7 +19,13 @@ test('each piece of damage is logged once, and a volume that turns read-only onc
   const damage: Damage[] = [];
   let failures = 0;
   let reason = '';
-  const source = { name: 'a', damage: () => damage, checksumFailures: () => failures, readOnlyReason: () => reason };
+  const source = {
+    name: 'a',
+    damage: () => damage,
+    checksumFailures: () => failures,
+    readOnlyReason: () => reason,
+    refusal: () => '',
+  };
   const watch = new DamageWatch(log, () => [source]);
   watch.look();
   assert.equal(said.length, 0);

@@ -70,4 +70,5 @@ export const FAKE_STATS = {
   checkpointLsn: 0,
   deltaEntries: 0,
   readOnlyReason: '',
+  refusal: '',
 };
