@@ -2,6 +2,11 @@
 // on. Whatever it does, the promises hold: what is read is a value that was written there, what was flushed stays, errors
 // are told, and once the fault is gone the store opens again with all that was acknowledged (or, after a failed sync, all
 // that was flushed). GALLEONFS_FAULT_STRIDE=1 tries every N everywhere.
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <set>
 
@@ -374,6 +379,33 @@ TEST("a fault at any call, of every kind") {
     CHECK(calls > 0);
   }
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+namespace {
+std::atomic<int> wall_clock_calls{0};
+}
+
+extern "C" int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI) wall_clock_calls++;
+  return static_cast<int>(::syscall(SYS_clock_gettime, clock, time));
+}
+
+TEST("a wall clock that jumps changes nothing: nobody asks for it") {
+  (void)std::chrono::system_clock::now();
+  CHECK_EQ(wall_clock_calls, 1);
+  StoreFixture f(16 << 20);
+  f.open_options_.background = true;
+  f.create();
+  f.open();
+  for (uint64_t round = 0; round < 40; round++) f.write(round % 8 << 20, pattern(1 << 20, round), round % 4 == 0);
+  CHECK_EQ(f.store().discard(0, 1 << 20), 0);
+  f.checkpoint();
+  f.kill();
+  f.open();
+  f.close();
+  CHECK_EQ(wall_clock_calls, 1);
+}
+#endif
 
 TEST("a superblock whose sync failed is not built upon") {
   for (uint64_t seed = 0; seed < 8; seed++) {
