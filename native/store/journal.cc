@@ -117,6 +117,13 @@ void Journal::finish(Operation& operation) {
   if (first_ == nullptr && freezing_) drained_.notify_all();
 }
 
+uint32_t Journal::settled_slots(const OpenSegment& segment) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t end = first_ == nullptr ? next_lsn_ : first_->first_lsn_;
+  if (end <= segment.base_lsn) return 0;
+  return static_cast<uint32_t>(std::min<uint64_t>(end - segment.base_lsn, segment.next_slot));
+}
+
 void Journal::freeze(const std::function<void()>& frozen) {
   std::unique_lock lock(mutex_);
   freezing_ = true;

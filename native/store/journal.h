@@ -56,6 +56,9 @@ class Journal {
   bool allocate_rest_for_discards(Operation& operation, Extent* extent);
   void finish(Operation& operation);
 
+  // So many slots of a segment, from the first on, are written, or their writes have failed.
+  uint32_t settled_slots(const OpenSegment& segment);
+
   // Waits until nothing is in flight, and runs `frozen` while nothing can begin.
   void freeze(const std::function<void()>& frozen);
 

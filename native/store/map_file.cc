@@ -96,6 +96,25 @@ int MapFile::read(const PagePointer& pointer, Page* page, const char* kind, uint
   return 0;
 }
 
+int MapFile::read_medium(const PagePointer& pointer, std::byte* into) noexcept {
+  if (pointer.page >= pages_) return EBADMSG;
+  if (const int error = file_->read_medium(pointer.page * kPageBytes, into, kPageBytes)) return error;
+  return hash128(into, kPageBytes) == pointer.hash ? 0 : EBADMSG;
+}
+
+bool MapFile::heal(const PagePointer& pointer) noexcept {
+  alignas(kPageBytes) std::byte page[kPageBytes];
+  const auto good = [&] { return hash128(page, kPageBytes) == pointer.hash; };
+  if (const PageCache::Ref cached = cache_.find({cache_file_, pointer.page})) {
+    std::memcpy(page, cached.bytes(), kPageBytes);
+  } else if (file_->read(pointer.page * kPageBytes, page, kPageBytes) != 0) {
+    return false;
+  }
+  if (!good()) return false;
+  if (file_->write_direct(pointer.page * kPageBytes, page, kPageBytes) != 0) return false;
+  return read_medium(pointer, page) == 0;
+}
+
 int MapFile::grow(uint64_t pages) {
   const uint64_t old_pages = pages_;
   uint64_t new_pages = old_pages + std::max(pages, kGrowthPages);

@@ -52,6 +52,11 @@ class MapFile {
   // 0; EIO: unreadable or not what the pointer's hash says (then logged as `kind`, with the volume offset it maps).
   int read(const PagePointer& pointer, Page* page, const char* kind, uint64_t volume_offset) noexcept;
 
+  // The page as the medium has it, past every cache. 0; EBADMSG: not what the hash says; or why it cannot be read.
+  int read_medium(const PagePointer& pointer, std::byte* into) noexcept;
+  // Writes a page again in its place, from a cache that still has it. True if the medium is right now.
+  bool heal(const PagePointer& pointer) noexcept;
+
   // Takes a free page and stages the bytes for it. ENOSPC if the file cannot grow.
   int write_page(const void* bytes, uint64_t birth, PagePointer* pointer);
   void free_page(uint64_t page) {

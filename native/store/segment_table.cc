@@ -12,6 +12,15 @@ const SegmentView* SegmentTable::find(uint64_t id) const {
   return found == views_.end() ? nullptr : found->second.get();
 }
 
+const SegmentView* SegmentTable::at_or_after(uint64_t id) const {
+  const std::shared_lock lock(mutex_);
+  const SegmentView* best = nullptr;
+  for (const auto& [candidate, view] : views_) {
+    if (candidate >= id && (best == nullptr || candidate < best->id)) best = view.get();
+  }
+  return best;
+}
+
 void SegmentTable::put(std::unique_ptr<const SegmentView> view) {
   std::unique_ptr<const SegmentView> old;
   {

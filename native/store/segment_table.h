@@ -24,6 +24,8 @@ class SegmentTable {
 
   // The view stays valid while the caller's epoch guard lives; null if the id is unknown.
   const SegmentView* find(uint64_t id) const;
+  // The one with the lowest id from `id` on; null if there is none.
+  const SegmentView* at_or_after(uint64_t id) const;
   // Adds a segment, or puts it somewhere else (the old view is reclaimed when no reader is left).
   void put(std::unique_ptr<const SegmentView> view);
   void erase(uint64_t id);

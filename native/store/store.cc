@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "volume_store.h"
+#include "scrubber.h"
 
 namespace galleonfs::store {
 namespace {
@@ -234,6 +234,10 @@ Stats VolumeStore::stats() const {
   stats.free_segment_bytes = stats.free_segments * files_.file_bytes();
   stats.map_bytes = map_file_.pages() * kPageBytes;
   stats.checksum_failures = damage_.count();
+  stats.failures_by_kind = damage_.by_kind();
+  stats.scrubbed_bytes = scrubbed_bytes_;
+  stats.scrub_finds = scrub_finds_;
+  stats.scrub_healed = scrub_healed_;
   stats.checkpoints = checkpoints_;
   stats.compacted_bytes = compacted_bytes_;
   stats.cache_hits = cache_counters_.hits;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ namespace galleonfs::store {
 
 class Budget;
 class PageCache;
+struct ScrubPosition;
+struct ScrubStep;
 
 // What went wrong when a store could not be created, opened or worked on. `code` is one of the STORE_* codes listed in
 // src/errors; `error` the errno nearest to it; `detail` a sentence with the value at fault.
@@ -80,6 +83,8 @@ struct Stats {
   uint64_t size_bytes = 0, live_bytes = 0, segment_bytes = 0, free_segment_bytes = 0, map_bytes = 0;
   uint64_t segments = 0, free_segments = 0;
   uint64_t checksum_failures = 0, checkpoints = 0, compacted_bytes = 0;
+  std::map<std::string, uint64_t> failures_by_kind;  // the kinds of Damage
+  uint64_t scrubbed_bytes = 0, scrub_finds = 0, scrub_healed = 0;
   uint64_t cache_hits = 0, cache_misses = 0;  // of this store's map and summary pages
   uint64_t next_lsn = 0, durable_lsn = 0, checkpoint_lsn = 0;
   uint64_t delta_entries = 0;
@@ -103,6 +108,8 @@ class Store : public BlockDevice {
   virtual Failure compact(double live_share_max, uint64_t* rewritten_bytes) = 0;
   // One round of what the background thread does, where there is none. `idle`: nothing happened since the last one.
   virtual void step(bool idle) = 0;
+  // Goes on with a scrub from `position` until about `bytes_max` bytes are verified or it is done (see scrub.h).
+  virtual Failure scrub(ScrubPosition* position, uint64_t bytes_max, ScrubStep* step) = 0;
   virtual Stats stats() const = 0;
   virtual RecoveryReport recovery() const = 0;
   virtual std::vector<Damage> damage() const = 0;

@@ -48,6 +48,7 @@ class VolumeStore final : public Store {
   Failure checkpoint() override;
   Failure compact(double live_share_max, uint64_t* rewritten_bytes) override;
   void step(bool idle) override { (void)maintain(idle); }
+  Failure scrub(ScrubPosition* position, uint64_t bytes_max, ScrubStep* step) override;
   Stats stats() const override;
   RecoveryReport recovery() const override { return recovery_; }
   std::vector<Damage> damage() const override { return damage_.found(); }
@@ -65,6 +66,7 @@ class VolumeStore final : public Store {
   }
 
  private:
+  friend class Scrubber;
   // A run of source bytes for consecutive whole blocks.
   struct Piece {
     const std::byte* from = nullptr;
@@ -229,6 +231,10 @@ class VolumeStore final : public Store {
   std::atomic<bool> flush_wanted_{false};
   std::atomic<bool> watching_{false};  // the background looks again by itself; else a write must wake it
   std::atomic<uint64_t> operations_seen_{0};
+
+  std::mutex scrub_mutex_;  // guards scrubbed_segment_; taken before every other
+  std::unique_ptr<struct ScrubbedSegment> scrubbed_segment_;
+  std::atomic<uint64_t> scrubbed_bytes_{0}, scrub_finds_{0}, scrub_healed_{0};
 
   OperationMeter read_meter_, write_meter_, flush_meter_, discard_meter_;
   RecoveryReport recovery_;

@@ -1,8 +1,11 @@
 // Checks the store of a fixture, and tells what was found.
 #pragma once
 #include <algorithm>
+#include <functional>
 
 #include "store/check.h"
+#include "store/summary.h"
+#include "store/superblock.h"
 #include "store_fixture.h"
 
 namespace galleonfs {
@@ -73,6 +76,31 @@ inline Stored find_stored(StoreFixture& f, const std::vector<std::byte>& content
   }
   CHECK_EQ(copies, 1);
   return stored;
+}
+
+// Changes the map's leaf of a block, and every hash up to the newest superblock: as a bug would.
+inline void change_leaf(StoreFixture& f, uint64_t block, const std::function<void(uint64_t* leaf)>& change) {
+  const auto disk = f.storage.attach();
+  std::unique_ptr<disk::File> map, file;
+  CHECK_EQ(disk->open("map", false, &map), 0);
+  CHECK_EQ(disk->open("superblock", false, &file), 0);
+  store::Superblocks superblocks;
+  CHECK_EQ(store::read_superblocks(*file, &superblocks), 0);
+  store::RawSuperblock& superblock = superblocks.slots[superblocks.newest()];
+  const std::function<void(store::PagePointer&, uint32_t)> rewrite = [&](store::PagePointer& pointer, uint32_t level) {
+    alignas(8) std::byte page[4096];
+    CHECK_EQ(map->read(pointer.page * 4096, page, sizeof page), 0);
+    if (level == 0) {
+      change(reinterpret_cast<uint64_t*>(page));
+    } else {
+      const uint64_t child = (block >> store::kLeafShift) >> store::kNodeShift * (level - 1) & (store::kNodeEntries - 1);
+      rewrite(reinterpret_cast<store::PagePointer*>(page)[child], level - 1);
+    }
+    CHECK_EQ(map->write(pointer.page * 4096, page, sizeof page), 0);
+    pointer.hash = store::hash128(page, sizeof page);
+  };
+  rewrite(superblock.map_root, superblock.height);
+  CHECK_EQ(store::write_superblock(*file, superblock, superblocks.newest()), 0);
 }
 
 }  // namespace galleonfs

@@ -4,6 +4,7 @@
 
 #include "check_fixture.h"
 #include "store/page_chain.h"
+#include "store/scrub.h"
 #include "store/segment_table.h"
 #include "store/superblock.h"
 #include "store/summary.h"
@@ -469,6 +470,34 @@ TEST("a segment the table forgot is damage at every block the map has in it") {
   const store::CheckReport report = run_check(filled.f);
   CHECK_EQ(report.lost_blocks, live);
   CHECK(live > 0);
+}
+
+TEST("a map that names other blocks' slots is found, by a check and by a scrub, though every page and block is whole") {
+  Filled filled;
+  change_leaf(filled.f, 301, [](uint64_t* leaf) { std::swap(leaf[301], leaf[302]); });
+  const store::CheckReport report = run_check(filled.f);
+  CHECK_EQ(report.damages, 2);
+  CHECK_EQ(report.lost_blocks, 2);
+  CHECK_EQ(report.findings.at(0).place.kind, "summary");
+  std::set<uint64_t> found{report.findings.at(0).place.volume_offset_bytes, report.findings.at(1).place.volume_offset_bytes};
+  CHECK(found == (std::set<uint64_t>{301 * 4096, 302 * 4096}));
+  filled.f.open();
+  std::set<uint64_t> scrubbed;
+  for (store::ScrubPosition position; position.phase != store::ScrubPhase::done;) {
+    store::ScrubStep step;
+    CHECK(!filled.f.store().scrub(&position, 64 << 10, &step));
+    for (const store::ScrubFind& find : step.finds) scrubbed.insert(find.place.volume_offset_bytes);
+  }
+  CHECK(scrubbed == found);
+}
+
+TEST("a slot that two blocks of the map are in is found") {
+  Filled filled;
+  change_leaf(filled.f, 301, [](uint64_t* leaf) { leaf[302] = leaf[301]; });
+  const store::CheckReport report = run_check(filled.f);
+  CHECK(report.damages >= 1);
+  CHECK(report.findings.at(0).place.detail.find("another block is in") != std::string::npos);
+  CHECK_EQ(report.findings.at(0).place.volume_offset_bytes, 302 * 4096);
 }
 
 TEST("an entry of the journal's tail that rots is found, also where it is past repair") {
