@@ -158,6 +158,15 @@ Napi::Value compact(const Napi::CallbackInfo& info) {
       [rewritten](Napi::Env env) { return Napi::Number::New(env, static_cast<double>(*rewritten)); });
 }
 
+Napi::Value scrub(const Napi::CallbackInfo& info) {
+  auto position = std::make_shared<store::ScrubPosition>(to_scrub_position(to_object(info[1], "position")));
+  uint64_t bytes_max = to_uint64(info[2], "bytesMax");
+  auto step = std::make_shared<store::ScrubStep>();
+  return call(
+      info, [position, bytes_max, step](store::Store& store) { return store.scrub(position.get(), bytes_max, step.get()); },
+      [position, step](Napi::Env env) { return to_value(env, *position, *step); });
+}
+
 Napi::Value stats(const Napi::CallbackInfo& info) { return to_value(info.Env(), OpenStore::from_handle(info[0])->stats()); }
 
 Napi::Value damage(const Napi::CallbackInfo& info) { return to_value(info.Env(), OpenStore::from_handle(info[0])->damage()); }
@@ -185,6 +194,7 @@ void add_store_calls(Napi::Env env, Napi::Object exports) {
   exports.Set("storeSeek", Napi::Function::New<seek>(env));
   exports.Set("storeCheckpoint", Napi::Function::New<checkpoint>(env));
   exports.Set("storeCompact", Napi::Function::New<compact>(env));
+  exports.Set("storeScrub", Napi::Function::New<scrub>(env));
   exports.Set("storeStats", Napi::Function::New<stats>(env));
   exports.Set("storeDamage", Napi::Function::New<damage>(env));
   exports.Set("storeAllocatedBytes", Napi::Function::New<allocated_bytes>(env));

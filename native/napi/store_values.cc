@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "arguments.h"
+
 namespace galleonfs::node {
 namespace {
 
@@ -46,6 +48,12 @@ Napi::Object to_value(Napi::Env env, const store::Stats& stats) {
   value.Set("segments", number(env, stats.segments));
   value.Set("freeSegments", number(env, stats.free_segments));
   value.Set("checksumFailures", number(env, stats.checksum_failures));
+  auto by_kind = Napi::Object::New(env);
+  for (const auto& [kind, count] : stats.failures_by_kind) by_kind.Set(kind, number(env, count));
+  value.Set("failuresByKind", by_kind);
+  value.Set("scrubbedBytes", number(env, stats.scrubbed_bytes));
+  value.Set("scrubFinds", number(env, stats.scrub_finds));
+  value.Set("scrubHealed", number(env, stats.scrub_healed));
   value.Set("checkpoints", number(env, stats.checkpoints));
   value.Set("compactedBytes", number(env, stats.compacted_bytes));
   value.Set("cacheHits", number(env, stats.cache_hits));
@@ -75,6 +83,51 @@ Napi::Array to_value(Napi::Env env, const std::vector<store::Damage>& damage) {
   auto values = Napi::Array::New(env, damage.size());
   for (uint32_t i = 0; i < damage.size(); i++) values.Set(i, to_value(env, damage[i]));
   return values;
+}
+
+store::ScrubPosition to_scrub_position(Napi::Object value) {
+  const uint64_t phase = uint64_of(value, "phase");
+  const uint64_t slot = uint64_of(value, "slot");
+  if (phase > static_cast<uint64_t>(store::ScrubPhase::done) || slot > UINT32_MAX) {
+    throw Napi::TypeError::New(value.Env(), "position must be one that storeScrub() gave");
+  }
+  store::ScrubPosition position{static_cast<store::ScrubPhase>(phase), uint64_of(value, "at"), static_cast<uint32_t>(slot),
+                                uint64_of(value, "endSegment"), {}};
+  auto suspects = to_object(value.Get("suspects"), "suspects").As<Napi::Array>();
+  for (uint32_t i = 0; i < suspects.Length(); i++) {
+    Napi::Object pair = to_object(suspects.Get(i), "suspect");
+    position.suspects.emplace_back(to_uint64(pair.Get(0U), "segment"), static_cast<uint32_t>(to_uint64(pair.Get(1U), "slot")));
+  }
+  return position;
+}
+
+Napi::Object to_value(Napi::Env env, const store::ScrubPosition& position, const store::ScrubStep& step) {
+  auto suspects = Napi::Array::New(env, position.suspects.size());
+  for (uint32_t i = 0; i < position.suspects.size(); i++) {
+    auto pair = Napi::Array::New(env, 2);
+    pair.Set(0U, number(env, position.suspects[i].first));
+    pair.Set(1U, number(env, position.suspects[i].second));
+    suspects.Set(i, pair);
+  }
+  auto at = Napi::Object::New(env);
+  at.Set("phase", number(env, static_cast<uint64_t>(position.phase)));
+  at.Set("at", number(env, position.at));
+  at.Set("slot", number(env, position.slot));
+  at.Set("endSegment", number(env, position.end_segment));
+  at.Set("suspects", suspects);
+  auto finds = Napi::Array::New(env, step.finds.size());
+  for (uint32_t i = 0; i < step.finds.size(); i++) {
+    Napi::Object find = to_value(env, step.finds[i].place);
+    if (!step.finds[i].healed.empty()) find.Set("healed", Napi::String::New(env, step.finds[i].healed));
+    finds.Set(i, find);
+  }
+  auto value = Napi::Object::New(env);
+  value.Set("position", at);
+  value.Set("done", Napi::Boolean::New(env, position.phase == store::ScrubPhase::done));
+  value.Set("doneBytes", number(env, step.done_bytes));
+  value.Set("totalBytes", number(env, step.total_bytes));
+  value.Set("finds", finds);
+  return value;
 }
 
 Napi::Uint8Array to_value(Napi::Env env, const std::array<uint8_t, 16>& uuid) {

@@ -4,12 +4,18 @@ import {
   CREATE_VOLUME_SCHEMA,
   DELETE_QUERY_SCHEMA,
   MOUNT_SCHEMA,
+  SCRUB_SCHEMA,
   UNMOUNT_SCHEMA,
   type CreateVolumeBody,
   type DeleteQuery,
   type MountBody,
+  type ScrubBody,
   type UnmountBody,
 } from './request-bodies.ts';
+
+interface ById {
+  readonly Params: { readonly id: string };
+}
 
 interface ByName {
   readonly Params: { readonly name: string };
@@ -75,6 +81,23 @@ export function addControlRoutes(app: FastifyInstance, daemon: Daemon, boundAddr
     { schema: { body: MOUNT_SCHEMA } },
     async ({ params, body }) => daemon.mountVolume(params.name, { path: body.path, preferences: body.options }),
   );
+
+  app.post<{ Body: ScrubBody }>('/api/v1/scrubs', { schema: { body: SCRUB_SCHEMA } }, async ({ body }, reply) => {
+    const { volume, rateBytesPerSecond } = body;
+    return await reply.code(202).send(await daemon.startScrub(volume, { rateBytesPerSecond }));
+  });
+
+  app.get('/api/v1/jobs', async () => {
+    await daemon.started;
+    return daemon.listJobs();
+  });
+
+  app.get<ById>('/api/v1/jobs/:id', async ({ params }) => {
+    await daemon.started;
+    return daemon.showJob(params.id);
+  });
+
+  app.post<ById>('/api/v1/jobs/:id/cancel', async ({ params }) => daemon.cancelJob(params.id));
 
   app.post<{ Body: UnmountBody }>('/api/v1/unmount', { schema: { body: UNMOUNT_SCHEMA } }, async ({ body }) =>
     daemon.unmountVolume(body.target, { lazy: body.lazy ?? false }),

@@ -1,2 +1,2 @@
 export { listen, type Listeners } from './listen.ts';
-export type { CreateVolumeBody, MountBody, UnmountBody } from './request-bodies.ts';
+export type { CreateVolumeBody, MountBody, ScrubBody, UnmountBody } from './request-bodies.ts';

@@ -23,6 +23,12 @@ export interface UnmountBody {
   readonly lazy?: boolean;
 }
 
+export interface ScrubBody {
+  /** Absent: all that are open. */
+  readonly volume?: string;
+  readonly rateBytesPerSecond?: number;
+}
+
 export interface DeleteQuery {
   readonly force?: 'true' | 'false';
 }
@@ -69,6 +75,12 @@ export const UNMOUNT_SCHEMA = {
   additionalProperties: false,
   required: ['target'],
   properties: { target: { type: 'string', minLength: 1 }, lazy: { type: 'boolean' } },
+} as const;
+
+export const SCRUB_SCHEMA = {
+  type: 'object',
+  additionalProperties: false,
+  properties: { volume: { type: 'string', minLength: 1 }, rateBytesPerSecond: { type: 'number', minimum: 65536 } },
 } as const;
 
 export const DELETE_QUERY_SCHEMA = {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Level } from 'level';
 import { GalleonError } from '../errors/index.ts';
 import { SerialQueue } from '../lib/index.ts';
+import type { JobId, JobRecord } from './job-record.ts';
 import { lockHolder } from './lock-holder.ts';
 import type { MountRecord } from './mount-record.ts';
 import type { SpaceReserve } from './space-reserve.ts';
@@ -14,9 +15,10 @@ const FORMAT_KEY = 'meta!format';
 const VOLUME_PREFIX = 'volume!';
 const CLASS_PREFIX = 'class!';
 const MOUNT_PREFIX = 'mount!';
+const JOB_PREFIX = 'job!';
 
 /**
- * The daemon's metadata: volumes, storage classes and mounts, kept in LevelDB.
+ * The daemon's metadata: volumes, storage classes, mounts and jobs, kept in LevelDB.
  *
  * Invariants: what the maps show is what is on disk (a write reaches the map only after LevelDB synced it). LevelDB's
  * kernel lock on `<directory>/LOCK` is what makes a storage path exclusive: it ends with the process, however it ends.
@@ -31,6 +33,7 @@ export class Catalog {
   readonly #volumes: Map<VolumeName, VolumeRecord>;
   readonly #classes: Map<string, StorageClass>;
   readonly #mounts: Map<VolumeName, MountRecord>;
+  readonly #jobs: Map<JobId, JobRecord>;
 
   private constructor(
     directory: string,
@@ -39,6 +42,7 @@ export class Catalog {
     volumes: Map<VolumeName, VolumeRecord>,
     classes: Map<string, StorageClass>,
     mounts: Map<VolumeName, MountRecord>,
+    jobs: Map<JobId, JobRecord>,
   ) {
     this.#directory = directory;
     this.#reserve = reserve;
@@ -46,6 +50,7 @@ export class Catalog {
     this.#volumes = volumes;
     this.#classes = classes;
     this.#mounts = mounts;
+    this.#jobs = jobs;
   }
 
   /**
@@ -60,6 +65,7 @@ export class Catalog {
       const volumes = await readAll<VolumeRecord>(database, VOLUME_PREFIX);
       const classes = await readAll<StorageClass>(database, CLASS_PREFIX);
       const mounts = await readAll<MountRecord>(database, MOUNT_PREFIX);
+      const jobs = await readAll<JobRecord>(database, JOB_PREFIX);
       return new Catalog(
         directory,
         reserve,
@@ -67,6 +73,7 @@ export class Catalog {
         new Map(volumes.map((record) => [record.name, record])),
         new Map(classes.map((storageClass) => [storageClass.name, storageClass])),
         new Map(mounts.map((mount) => [mount.volume, mount])),
+        new Map(jobs.map((job) => [job.id, job])),
       );
     } catch (error) {
       await database.close();
@@ -126,6 +133,26 @@ export class Catalog {
   async removeMount(volume: VolumeName): Promise<void> {
     await this.#write((database) => database.del(MOUNT_PREFIX + volume));
     this.#mounts.delete(volume);
+  }
+
+  jobs(): JobRecord[] {
+    return [...this.#jobs.values()];
+  }
+
+  job(id: JobId): JobRecord | undefined {
+    return this.#jobs.get(id);
+  }
+
+  /** Survives the process, not a power cut: a job that is set back a little does some of its work again. */
+  async putJob(record: JobRecord): Promise<void> {
+    await this.#write(async (database) => await database.put(JOB_PREFIX + record.id, JSON.stringify(record)));
+    this.#jobs.set(record.id, record);
+  }
+
+  /** As durable as putJob(). */
+  async removeJob(id: JobId): Promise<void> {
+    await this.#write(async (database) => await database.del(JOB_PREFIX + id));
+    this.#jobs.delete(id);
   }
 
   /** Gives the lock back. Idempotent. */

@@ -2,14 +2,16 @@ import { Command, Option } from 'commander';
 import { loadConfiguration, SETTINGS, formatBindAddress, CONFIG_FILE_VARIABLE } from '../config/index.ts';
 import { VERSION } from '../daemon/index.ts';
 import { exitCodes, exitCodesOfCodes, GalleonError } from '../errors/index.ts';
-import { formatByteSize } from '../lib/index.ts';
+import { formatByteSize, formatDuration } from '../lib/index.ts';
 import { addCheckCommand } from './check-command.ts';
 import { addCompletionCommand } from './completion-command.ts';
 import { configurationFrom } from './context.ts';
 import { addDaemonCommands } from './daemon-commands.ts';
+import { addJobCommands } from './job-commands.ts';
 import { addMountCommands } from './mount-commands.ts';
 import { runDaemon } from './run-daemon.ts';
 import { addServiceCommands } from './service-commands.ts';
+import { addScrubCommand } from './scrub-command.ts';
 import { unhurried } from './supervise.ts';
 import { addVolumeCommands } from './volume-commands.ts';
 
@@ -43,8 +45,10 @@ export function createProgram(): Command {
   addVolumeCommands(program);
   addMountCommands(program);
   addDaemonCommands(program);
+  addScrubCommand(program);
   addCheckCommand(program);
   addServiceCommands(program);
+  addJobCommands(program);
   addCompletionCommand(program);
   return program.addHelpText('after', helpText());
 }
@@ -60,6 +64,7 @@ function addSettings(program: Command): void {
     fuseDriver: defaults.fuseDriver,
     cacheSizeBytes: formatByteSize(defaults.cacheSizeBytes),
     inFlight: defaults.inFlight,
+    scrubIntervalMs: defaults.scrubIntervalMs === null ? 'off' : formatDuration(defaults.scrubIntervalMs),
     logLevel: defaults.logLevel,
   };
   for (const [name, { flag, description }] of Object.entries(SETTINGS)) {

@@ -32,6 +32,7 @@ export function describeVolume(volume: VolumeDetails): string {
     ['Id', volume.id],
     ['At start', volume.mountAtStart ? 'mounted' : 'not mounted'],
     ['Checksum failures', String(volume.checksumFailures ?? '-')],
+    ['Last scrub', scrub(volume)],
   ];
   if (mount !== null)
     fields.push(['Mounted', `since ${mount.since} by the ${mount.driver} driver, ${options(volume)}`]);
@@ -62,6 +63,9 @@ function troubles(volume: VolumeView): string[] {
   if (volume.reason !== null) lines.push(`! ${volume.name}: ${volume.reason.message} (${volume.reason.code})`);
   if (volume.readOnlyReason !== null) lines.push(`! ${volume.name} is read-only: ${volume.readOnlyReason}`);
   if (volume.refusal !== null) lines.push(`! ${volume.name} refused the last write: ${volume.refusal}`);
+  if ((volume.scrub?.unhealed ?? 0) > 0) {
+    lines.push(`! ${volume.name}: the last scrub found damage; see "galleonfs scrub ${volume.name} --status"`);
+  }
   if ((volume.checksumFailures ?? 0) > 0) {
     lines.push(`! ${volume.name}: damage was found; see "galleonfs volume damage ${volume.name}"`);
   }
@@ -73,6 +77,15 @@ function options({ mount }: VolumeDetails): string {
   const { readOnly, sync, allowOther, mode, truncate } = mount.options;
   const words = [readOnly ? 'ro' : 'rw', sync ? 'sync' : '', allowOther ? 'allow_other' : ''];
   return [...words, `mode=${mode.toString(8)}`, `truncate=${truncate}`].filter((word) => word !== '').join(',');
+}
+
+function scrub({ scrub: last }: VolumeView): string {
+  if (last === null) return 'never';
+  const { lastDoneAt, state, doneBytes, totalBytes, finds, unhealed } = last;
+  const found = finds === 0 ? '' : `, ${finds} finds, ${unhealed} not healed`;
+  const share = totalBytes === 0 ? 0 : Math.floor((100 * doneBytes) / totalBytes);
+  const now = state === 'done' ? found : `; one is ${state}${state === 'running' ? ` (${share} %)` : ''}${found}`;
+  return `${lastDoneAt ?? 'never done'}${now}`;
 }
 
 function labels(pairs: Readonly<Record<string, string>>): string {

@@ -1,5 +1,5 @@
 import { isAbsolute, resolve } from 'node:path';
-import { parseByteSize, type ByteCount } from '../lib/index.ts';
+import { parseByteSize, parseDuration, type ByteCount } from '../lib/index.ts';
 import { parseBindAddress, type BindAddress } from './bind-address.ts';
 
 export const FUSE_DRIVERS = ['native', 'portable'] as const;
@@ -22,6 +22,8 @@ export interface Configuration {
   readonly fuseDriver: FuseDriver;
   readonly cacheSizeBytes: ByteCount;
   readonly inFlight: InFlightWay;
+  /** From one scrub of a volume to the next; null: only when asked. */
+  readonly scrubIntervalMs: number | null;
   readonly logLevel: LogLevel;
   readonly demoMode: boolean;
   readonly setupDefaults: boolean;
@@ -67,6 +69,12 @@ export const SETTINGS: Settings = {
     'how requests survive the daemon: auto (the kernel resends them, from Linux 6.9 on) or slots (we keep them)',
     (value) => oneOf(IN_FLIGHT_WAYS, value),
   ),
+  scrubIntervalMs: setting(
+    'scrubInterval',
+    'scrub-interval <time>',
+    'how often every volume is verified against its medium, such as 7d, 12h; or off',
+    interval,
+  ),
   logLevel: setting('logLevel', 'log-level <level>', LOG_LEVELS.join(', '), (value) => oneOf(LOG_LEVELS, value)),
   demoMode: setting('demoMode', 'demo-mode', 'make three volumes, use them, show what happens, keep running', truth),
   setupDefaults: setting('setupDefaults', 'setup-defaults', 'make the default storage classes', truth),
@@ -107,6 +115,10 @@ function oneOf<Word extends string>(words: readonly Word[], value: unknown): Wor
   const word = words.find((candidate) => candidate === value);
   if (word === undefined) throw new RangeError(`${JSON.stringify(value)} is not one of ${words.join(', ')}`);
   return word;
+}
+
+function interval(value: unknown): number | null {
+  return value === false || value === 'off' ? null : parseDuration(text(value));
 }
 
 function cacheSize(value: unknown): ByteCount {

@@ -1,13 +1,16 @@
 import { DEFAULT_MOUNT_PREFERENCES, type MountPreferences, type StorageClass } from '../catalog/index.ts';
 import type { Configuration } from '../config/index.ts';
 import { GalleonError, toGalleonError } from '../errors/index.ts';
+import type { Jobs } from '../job/index.ts';
 import { SerialQueue, type Log } from '../lib/index.ts';
 import { warnAboutRequestTimeout, type Mounts, type ResumableMount } from '../mount/index.ts';
 import type { DamageWatch, VolumeReading } from '../monitoring/index.ts';
+import { DEFAULT_SCRUB_RATE, lastDoneScrub, latestScrub, SCRUB, type ScrubSchedule } from '../scrub/index.ts';
 import { listStorageClasses, type CreateVolumeRequest, type Volume, type Volumes } from '../volume/index.ts';
 import type { Catalog } from '../catalog/index.ts';
 import type { DaemonStatus, DaemonPhase } from './daemon-status.ts';
 import type { DescriptorStore } from '../storage/index.ts';
+import { viewJob, type JobView } from './job-view.ts';
 import type { StoragePath } from './storage-path.ts';
 import { VERSION } from './version.ts';
 import { Watchdog, type MountProgress } from './watchdog.ts';
@@ -29,6 +32,9 @@ export interface DaemonParts {
   readonly paths: StoragePath;
   readonly catalog: Catalog;
   readonly volumes: Volumes;
+  readonly jobs: Jobs;
+  /** Null: scrubs are made only when asked for. */
+  readonly scrubSchedule: ScrubSchedule | null;
   readonly mounts: Mounts;
   readonly descriptors: DescriptorStore;
   readonly damageWatch: DamageWatch;
@@ -172,13 +178,15 @@ export class Daemon {
   }
 
   listVolumes(): VolumeView[] {
-    return this.#parts.volumes.list().map((volume) => viewVolume(volume, this.#parts.mounts.find(volume.name)));
+    const { jobs, mounts, volumes } = this.#parts;
+    const records = jobs.list();
+    return volumes.list().map((volume) => viewVolume(volume, mounts.find(volume.name), records));
   }
 
   /** @throws GalleonError VOLUME_NAME_INVALID, VOLUME_NOT_FOUND */
   showVolume(name: string): VolumeDetails {
     const volume = this.#parts.volumes.get(name);
-    return viewVolumeDetails(volume, this.#parts.mounts.find(volume.name));
+    return viewVolumeDetails(volume, this.#parts.mounts.find(volume.name), this.#parts.jobs.list());
   }
 
   /** @throws GalleonError VOLUME_NAME_INVALID, VOLUME_NOT_FOUND, or why the volume is not open */
@@ -220,13 +228,14 @@ export class Daemon {
    */
   async deleteVolume(name: string, options: { readonly force: boolean }): Promise<void> {
     await this.#exclusively(name, async () => {
-      const { volumes, mounts } = this.#parts;
+      const { jobs, volumes, mounts } = this.#parts;
       const volume = volumes.get(name);
       if (mounts.find(volume.name) !== undefined) {
         await mounts.unmount(volume.name, { lazy: options.force }).catch((error: unknown) => {
           throw inUse(name, toGalleonError(error));
         });
       }
+      await jobs.forget(volume.record.id);
       await volumes.delete(volume);
     });
   }
@@ -262,14 +271,57 @@ export class Daemon {
     });
   }
 
+  /**
+   * Starts verifying a volume against its medium, in the background; without a name, all that are open and not being
+   * scrubbed already.
+   * @throws GalleonError VOLUME_NOT_FOUND, why its store is not open, JOB_RUNNING
+   */
+  async startScrub(
+    name: string | undefined,
+    { rateBytesPerSecond = DEFAULT_SCRUB_RATE }: { readonly rateBytesPerSecond?: number | undefined },
+  ): Promise<JobView[]> {
+    this.#refuseWhenStopping();
+    await this.#started.promise;
+    const { jobs, volumes } = this.#parts;
+    const started: JobView[] = [];
+    for (const volume of name === undefined ? volumes.list() : [volumes.get(name)]) {
+      if (name === undefined && (volume.openStore === undefined || this.#isScrubbed(volume))) continue;
+      await volumes.open(volume);
+      started.push(viewJob(await jobs.start(SCRUB, volume.record, { rateBytesPerSecond })));
+    }
+    return started;
+  }
+
+  /** Long work, under way and ended, the latest first. */
+  listJobs(): JobView[] {
+    return this.#parts.jobs.list().map(viewJob);
+  }
+
+  /** @throws GalleonError JOB_NOT_FOUND */
+  showJob(id: string): JobView {
+    return viewJob(this.#parts.jobs.get(id));
+  }
+
+  /** Resolves when it has ended. @throws GalleonError JOB_NOT_FOUND, JOB_ENDED */
+  async cancelJob(id: string): Promise<JobView> {
+    return viewJob(await this.#parts.jobs.cancel(id));
+  }
+
   /** For the metrics. */
   readings(): VolumeReading[] {
+    const records = this.#parts.jobs.list();
     return this.#parts.volumes.list().map((volume) => ({
       name: volume.name,
       stats: volume.openStore?.stats(),
       mount: this.#parts.mounts.find(volume.name)?.handle.stats(),
       failed: volume.failure !== undefined,
+      lastScrubAt: lastDoneScrub(records, volume.record.id)?.endedAt ?? undefined,
+      scrubbing: this.#isScrubbed(volume),
     }));
+  }
+
+  #isScrubbed({ record }: Volume): boolean {
+    return latestScrub(this.#parts.jobs.list(), record.id)?.endedAt === null;
   }
 
   async #start(beforeReady: () => Promise<void>): Promise<void> {
@@ -289,7 +341,11 @@ export class Daemon {
       this.#parts.damageWatch.start(WATCH_INTERVAL_MS);
       this.#mountWatch = setInterval(() => void this.#forgetVanishedMounts(), WATCH_INTERVAL_MS).unref();
       // stop() may have been called meanwhile.
-      if (this.#phase === 'starting') this.#phase = 'running';
+      if (this.#phase === 'starting') {
+        this.#phase = 'running';
+        this.#parts.jobs.resume();
+        this.#parts.scrubSchedule?.start();
+      }
       this.#started.resolve(undefined);
     } catch (error) {
       this.#started.reject(error);
@@ -366,12 +422,14 @@ export class Daemon {
   }
 
   async #stop(beforeRelease: () => Promise<void>): Promise<void> {
-    const { catalog, damageWatch, descriptors, mounts, volumes } = this.#parts;
+    const { catalog, damageWatch, descriptors, jobs, mounts, scrubSchedule, volumes } = this.#parts;
     this.#phase = 'stopping';
     descriptors.notify('STOPPING=1');
     await this.#starting?.catch(() => undefined);
     clearInterval(this.#mountWatch);
     this.#watchdog.stop();
+    scrubSchedule?.stop();
+    await jobs.stop();
     await this.#turns.idle();
     await mounts.unmountAll(UNMOUNT_PATIENCE_MS, this.#hurry.signal);
     damageWatch.look();
@@ -385,11 +443,13 @@ export class Daemon {
   }
 
   async #handOver(beforeRelease: () => Promise<void>): Promise<void> {
-    const { catalog, damageWatch, mounts, volumes } = this.#parts;
+    const { catalog, damageWatch, jobs, mounts, scrubSchedule, volumes } = this.#parts;
     this.#phase = 'stopping';
     await this.#starting?.catch(() => undefined);
     clearInterval(this.#mountWatch);
     this.#watchdog.stop();
+    scrubSchedule?.stop();
+    await jobs.stop();
     await this.#turns.idle();
     // While requests are still served, so that little is left to do while they wait.
     await volumes.checkpoint();

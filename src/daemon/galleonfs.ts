@@ -1,6 +1,9 @@
 import type { Catalog } from '../catalog/index.ts';
 import { GalleonError } from '../errors/index.ts';
+import type { Jobs } from '../job/index.ts';
 import { VolumeFile, type CreateVolumeRequest, type Volume, type Volumes } from '../volume/index.ts';
+import { DEFAULT_SCRUB_RATE, SCRUB } from '../scrub/index.ts';
+import { viewJob, type JobView } from './job-view.ts';
 import { openVolumes } from './open-daemon.ts';
 import { viewVolumeDetails, type VolumeDetails } from './volume-view.ts';
 
@@ -14,6 +17,7 @@ export type CreateVolumeOptions = Omit<CreateVolumeRequest, 'name' | 'sizeBytes'
 interface Opened {
   readonly catalog: Catalog;
   readonly volumes: Volumes;
+  readonly jobs: Jobs;
 }
 
 /**
@@ -47,7 +51,7 @@ export class GalleonFS implements AsyncDisposable {
    */
   async createVolume(name: string, sizeBytes: number, options: CreateVolumeOptions = {}): Promise<VolumeDetails> {
     const { volumes } = await this.#opened();
-    return viewVolumeDetails(await volumes.create({ ...options, name, sizeBytes }), undefined);
+    return viewVolumeDetails(await volumes.create({ ...options, name, sizeBytes }), undefined, []);
   }
 
   /**
@@ -55,19 +59,23 @@ export class GalleonFS implements AsyncDisposable {
    * @throws GalleonError VOLUME_NOT_FOUND, or why its store cannot be opened
    */
   async openVolume(name: string): Promise<VolumeDetails> {
-    return viewVolumeDetails(await this.#usable(name), undefined);
+    const { jobs } = await this.#opened();
+    return viewVolumeDetails(await this.#usable(name), undefined, jobs.list());
   }
 
   /** Sorted by name. */
   async listVolumes(): Promise<VolumeDetails[]> {
-    const { volumes } = await this.#opened();
-    return volumes.list().map((volume) => viewVolumeDetails(volume, undefined));
+    const { volumes, jobs } = await this.#opened();
+    const records = jobs.list();
+    return volumes.list().map((volume) => viewVolumeDetails(volume, undefined, records));
   }
 
   /** Deletes a volume and its data for good; durable when this resolves. @throws GalleonError VOLUME_NOT_FOUND */
   async deleteVolume(name: string): Promise<void> {
-    const { volumes } = await this.#opened();
-    await volumes.delete(volumes.get(name));
+    const { volumes, jobs } = await this.#opened();
+    const volume = volumes.get(name);
+    await jobs.forget(volume.record.id);
+    await volumes.delete(volume);
   }
 
   /**
@@ -108,12 +116,37 @@ export class GalleonFS implements AsyncDisposable {
     return new VolumeFile((await this.#usable(name)).store);
   }
 
+  /**
+   * Starts verifying a volume against its medium, in the background; jobs() tells how far it is and what it found.
+   * @param options.rateBytesPerSecond at most so fast; default 100 MiB/s
+   * @throws GalleonError VOLUME_NOT_FOUND, JOB_RUNNING, or why its store cannot be opened
+   */
+  async startScrub(name: string, options: { readonly rateBytesPerSecond?: number } = {}): Promise<JobView> {
+    const { jobs } = await this.#opened();
+    const { record } = await this.#usable(name);
+    const { rateBytesPerSecond = DEFAULT_SCRUB_RATE } = options;
+    return viewJob(await jobs.start(SCRUB, record, { rateBytesPerSecond }));
+  }
+
+  /** Long work, under way and ended, the latest first. One that `close` interrupts goes on with the next use of the storage path. */
+  async jobs(): Promise<JobView[]> {
+    const { jobs } = await this.#opened();
+    return jobs.list().map(viewJob);
+  }
+
+  /** Resolves when it has ended. @throws GalleonError JOB_NOT_FOUND, JOB_ENDED */
+  async cancelJob(id: string): Promise<JobView> {
+    const { jobs } = await this.#opened();
+    return viewJob(await jobs.cancel(id));
+  }
+
   /** Finishes I/O, makes everything durable, and gives the storage path free. Idempotent. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     const opened = await this.#opening?.catch(() => undefined);
     if (opened === undefined) return;
+    await opened.jobs.stop();
     try {
       await opened.volumes.close();
     } finally {
@@ -145,10 +178,11 @@ export class GalleonFS implements AsyncDisposable {
 }
 
 async function open(storagePath: string): Promise<Opened> {
-  const { catalog, volumes } = await openVolumes(storagePath);
+  const { catalog, volumes, jobs } = await openVolumes(storagePath);
   try {
     await volumes.recover();
-    return { catalog, volumes };
+    jobs.resume();
+    return { catalog, volumes, jobs };
   } catch (error) {
     await catalog.close();
     throw error;

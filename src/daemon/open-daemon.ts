@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { Catalog, SpaceReserve } from '../catalog/index.ts';
 import type { Configuration } from '../config/index.ts';
+import { Jobs } from '../job/index.ts';
 import { silentLog, type Log } from '../lib/index.ts';
 import { Mounts, prepareMountRoot, selectMountDriver, type MountDriver } from '../mount/index.ts';
 import { DamageWatch } from '../monitoring/index.ts';
+import { SCRUB, ScrubSchedule, scrubWork } from '../scrub/index.ts';
 import { configureStorage, openDescriptorStore, type DescriptorStore } from '../storage/index.ts';
 import { DEFAULT_STORAGE_CLASSES, nativeEngine, StoreDirectories, Volumes, type StoreEngine } from '../volume/index.ts';
 import { Daemon } from './daemon.ts';
@@ -33,7 +35,7 @@ export async function openDaemon(
   }
   const descriptors = replacements.descriptors ?? openDescriptorStore(process.env);
   await prepareMountRoot(configuration.mountPoint);
-  const { paths, catalog, volumes } = await openVolumes(configuration.storagePath, log, replacements.engine);
+  const { paths, catalog, volumes, jobs } = await openVolumes(configuration.storagePath, log, replacements.engine);
   if (configuration.setupDefaults) {
     for (const storageClass of DEFAULT_STORAGE_CLASSES) await catalog.putStorageClass(storageClass);
   }
@@ -46,20 +48,36 @@ export async function openDaemon(
     log,
   });
   const damageWatch = new DamageWatch(log, () => damageSources(volumes));
-  return new Daemon({ configuration, paths, catalog, volumes, mounts, descriptors, damageWatch, log });
+  const { scrubIntervalMs: intervalMs } = configuration;
+  const scrubSchedule = intervalMs === null ? null : new ScrubSchedule({ intervalMs, jobs, volumes, log });
+  return new Daemon({
+    configuration,
+    paths,
+    catalog,
+    volumes,
+    jobs,
+    scrubSchedule,
+    mounts,
+    descriptors,
+    damageWatch,
+    log,
+  });
 }
 
-/** What the daemon and the library share: a storage path, held exclusively, and its volumes. */
+/** What the daemon and the library share: a storage path, held exclusively, its volumes, and the long work on them. */
 export async function openVolumes(
   root: string,
   log: Log = silentLog,
   engine: StoreEngine = nativeEngine,
-): Promise<{ paths: StoragePath; catalog: Catalog; volumes: Volumes }> {
+): Promise<{ paths: StoragePath; catalog: Catalog; volumes: Volumes; jobs: Jobs }> {
   const paths = await prepareStoragePath(root);
   const catalog = await Catalog.open(paths.catalog, new SpaceReserve(paths.spaceReserve));
   try {
     const directories = await StoreDirectories.open(paths.volumes);
-    return { paths, catalog, volumes: new Volumes({ catalog, directories, engine, log }) };
+    const volumes = new Volumes({ catalog, directories, engine, log });
+    const jobs = new Jobs({ catalog, log });
+    jobs.define(SCRUB, scrubWork(volumes, log));
+    return { paths, catalog, volumes, jobs };
   } catch (error) {
     await catalog.close();
     throw error;

@@ -1,8 +1,9 @@
-import type { MountPreferences } from '../catalog/index.ts';
+import type { JobRecord, MountPreferences } from '../catalog/index.ts';
 import type { ErrorCode } from '../errors/index.ts';
 import type { InFlightSurvival, MountedVolume } from '../mount/index.ts';
 import type { Damage, RecoveryReport, StoreStats } from '../storage/index.ts';
 import type { Volume } from '../volume/index.ts';
+import { viewScrub, type ScrubView } from './job-view.ts';
 
 /** `failed`: the store cannot be opened, or the volume should be mounted and is not; `reason` says why. */
 export type VolumeState = 'mounted' | 'unmounted' | 'failed';
@@ -40,6 +41,8 @@ export interface VolumeView {
   /** Bytes of segments and map on disk; null while the store is not open. */
   readonly storedBytes: number | null;
   readonly checksumFailures: number | null;
+  /** Null: never scrubbed. */
+  readonly scrub: ScrubView | null;
   /** Why the volume refuses writes; null while it takes them. */
   readonly readOnlyReason: string | null;
   /** Why the last write was refused, for want of space or descriptors: the next one may be taken. */
@@ -58,7 +61,7 @@ export interface DamageView {
   readonly damage: readonly Damage[];
 }
 
-export function viewVolume(volume: Volume, mounted: MountedVolume | undefined): VolumeView {
+export function viewVolume(volume: Volume, mounted: MountedVolume | undefined, jobs: readonly JobRecord[]): VolumeView {
   const { name, id, sizeBytes, blockSizeBytes, storageClass, labels, createdAt, mount } = volume.record;
   const stats = volume.openStore?.stats();
   const { failure } = volume;
@@ -77,14 +80,19 @@ export function viewVolume(volume: Volume, mounted: MountedVolume | undefined): 
     liveBytes: stats?.liveBytes ?? null,
     storedBytes: stats === undefined ? null : stats.segmentBytes + stats.mapBytes,
     checksumFailures: stats?.checksumFailures ?? null,
+    scrub: viewScrub(jobs, volume),
     readOnlyReason: stats === undefined || stats.readOnlyReason === '' ? null : stats.readOnlyReason,
     refusal: stats === undefined || stats.refusal === '' ? null : stats.refusal,
   };
 }
 
-export function viewVolumeDetails(volume: Volume, mounted: MountedVolume | undefined): VolumeDetails {
+export function viewVolumeDetails(
+  volume: Volume,
+  mounted: MountedVolume | undefined,
+  jobs: readonly JobRecord[],
+): VolumeDetails {
   const store = volume.openStore;
-  return { ...viewVolume(volume, mounted), stats: store?.stats() ?? null, recovery: store?.recovery ?? null };
+  return { ...viewVolume(volume, mounted, jobs), stats: store?.stats() ?? null, recovery: store?.recovery ?? null };
 }
 
 function viewMount({ handle, preferences, since }: MountedVolume): MountView {

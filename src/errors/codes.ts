@@ -66,6 +66,11 @@ export const errorCodes = {
   CATALOG_TOO_NEW: 'unsupported',
   CATALOG_UNAVAILABLE: 'unavailable',
 
+  // Long work.
+  JOB_NOT_FOUND: 'not_found',
+  JOB_RUNNING: 'conflict',
+  JOB_ENDED: 'conflict',
+
   // Where volumes are kept and shown.
   STORAGE_PATH_LOCKED: 'busy',
   STORAGE_PATH_INVALID: 'invalid_argument',

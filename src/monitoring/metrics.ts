@@ -10,6 +10,9 @@ export interface VolumeReading {
   /** Absent while not mounted. */
   readonly mount?: { readonly requests: number; readonly errors: number } | undefined;
   readonly failed: boolean;
+  /** ISO 8601; absent while no scrub was done. */
+  readonly lastScrubAt?: string | undefined;
+  readonly scrubbing: boolean;
 }
 
 type OperationName = 'read' | 'write' | 'flush' | 'discard';
@@ -119,6 +122,38 @@ export function createMetrics(version: string, read: () => readonly VolumeReadin
     'Blocks or metadata that failed verification.',
     perVolume,
     volumes((s) => s.checksumFailures),
+  );
+  counter('volume_damage_total', 'Failed verifications, by what failed.', ['volume', 'kind'], () =>
+    stores().flatMap(({ name, stats }) =>
+      Object.entries(stats.failuresByKind).map(([kind, value]) => ({ labels: { volume: name, kind }, value })),
+    ),
+  );
+  counter(
+    'volume_scrubbed_bytes_total',
+    'Bytes verified against the medium by scrubs.',
+    perVolume,
+    volumes((s) => s.scrubbedBytes),
+  );
+  counter(
+    'volume_scrub_finds_total',
+    'What scrubs found damaged.',
+    perVolume,
+    volumes((s) => s.scrubFinds),
+  );
+  counter(
+    'volume_scrub_healed_total',
+    'What scrubs found damaged and put right.',
+    perVolume,
+    volumes((s) => s.scrubHealed),
+  );
+  gauge('volume_scrub_running', '1 while the volume is scrubbed.', perVolume, () =>
+    read().map(({ name, scrubbing }) => ({ labels: { volume: name }, value: scrubbing ? 1 : 0 })),
+  );
+  gauge('volume_last_scrub_timestamp_seconds', 'When the last scrub was done; 0: never.', perVolume, () =>
+    read().map(({ name, lastScrubAt }) => ({
+      labels: { volume: name },
+      value: lastScrubAt === undefined ? 0 : Date.parse(lastScrubAt) / 1000,
+    })),
   );
   counter(
     'volume_checkpoints_total',

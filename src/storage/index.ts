@@ -9,6 +9,8 @@ export type {
   NativeProcessOptions,
   OperationStats,
   RecoveryReport,
+  ScrubFind,
+  ScrubPosition,
   StoreStats,
 } from './native.ts';
 export { configureStorage, VolumeStore, type CreateOptions, type OpenOptions } from './volume-store.ts';

@@ -81,6 +81,11 @@ export interface StoreStats {
   readonly segments: number;
   readonly freeSegments: number;
   readonly checksumFailures: number;
+  /** By the `kind` of the damage. */
+  readonly failuresByKind: Readonly<Record<string, number>>;
+  readonly scrubbedBytes: number;
+  readonly scrubFinds: number;
+  readonly scrubHealed: number;
   readonly checkpoints: number;
   readonly compactedBytes: number;
   readonly cacheHits: number;
@@ -105,6 +110,31 @@ export interface Damage {
   readonly segment: number;
   readonly slot: number;
   readonly detail: string;
+}
+
+/** Where a scrub is: all there is to know to go on with it, also after a restart. Fit for JSON. */
+export interface ScrubPosition {
+  /** 0 tables, 1 segments, 2 map, 3 done. */
+  readonly phase: number;
+  readonly at: number;
+  readonly slot: number;
+  readonly endSegment: number;
+  readonly suspects: readonly (readonly [segment: number, slot: number])[];
+}
+
+export interface ScrubFind extends Damage {
+  /** From which copy it was put right; absent: it was not. */
+  readonly healed?: string;
+}
+
+export interface ScrubStep {
+  readonly position: ScrubPosition;
+  readonly done: boolean;
+  /** Of this step. */
+  readonly doneBytes: number;
+  /** Of a whole scrub, as of now. */
+  readonly totalBytes: number;
+  readonly finds: readonly ScrubFind[];
 }
 
 /** For the whole process. */
@@ -260,6 +290,8 @@ export interface Addon {
   storeCheckpoint(store: StoreHandle): Promise<void>;
   /** Resolves to the bytes rewritten. */
   storeCompact(store: StoreHandle, liveShareMax: number): Promise<number>;
+  /** Goes on from `position` until about `bytesMax` bytes are verified, or the scrub is done. */
+  storeScrub(store: StoreHandle, position: ScrubPosition, bytesMax: number): Promise<ScrubStep>;
   storeStats(store: StoreHandle): StoreStats;
   storeAllocatedBytes(store: StoreHandle): number;
   storeReadOnly(store: StoreHandle): boolean;

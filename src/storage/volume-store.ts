@@ -5,6 +5,8 @@ import {
   type NativeOpened,
   type NativeProcessOptions,
   type RecoveryReport,
+  type ScrubPosition,
+  type ScrubStep,
   type StoreHandle,
   type StoreStats,
 } from './native.ts';
@@ -37,6 +39,7 @@ export function handleOf(store: VolumeStore): StoreHandle {
 }
 
 const DEFAULT_BLOCK_SIZE_BYTES = 4096;
+const SCRUB_START: ScrubPosition = { phase: 0, at: 0, slot: 0, endSegment: 0, suspects: [] };
 
 /**
  * Sets the memory that all stores of this process share, and the threads that serve their mounts. Once a process, before
@@ -135,6 +138,14 @@ export class VolumeStore {
   /** Rewrites sealed segments whose live share is at most `liveShareMax` (0 to 1); resolves to the bytes rewritten. */
   async compact(liveShareMax: number): Promise<number> {
     return this.#settled('compacting', () => addon().storeCompact(this.#handle, liveShareMax));
+  }
+
+  /**
+   * One step of a scrub, from `position` (absent: from the start): verifies about `bytesMax` bytes against the medium, and heals
+   * what another copy allows.
+   */
+  async scrub(position: ScrubPosition | undefined, bytesMax: number): Promise<ScrubStep> {
+    return await this.#settled('scrubbing', () => addon().storeScrub(this.#handle, position ?? SCRUB_START, bytesMax));
   }
 
   /** Cheap: counters kept in memory. Also after close(): the last ones. */

@@ -151,7 +151,8 @@ TEST("a payload that is lost everywhere is found, not healed, and listed as dama
   CHECK_EQ(find.place.kind, "payload");
   CHECK_EQ(find.healed, "");
   CHECK_EQ(filled.f.store().damage().size(), 1);
-  CHECK_EQ(filled.f.store().stats().failures_by_kind.at("payload"), 1);
+  const store::Stats stats = filled.f.store().stats();
+  CHECK_EQ(stats.failures_by_kind.at("payload"), 1);
   // Once more: counted again, listed once.
   CHECK_EQ(only_find(filled.f).place.file_offset_bytes, stored.offset);
   CHECK_EQ(filled.f.store().damage().size(), 1);

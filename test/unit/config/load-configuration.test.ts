@@ -96,3 +96,10 @@ test('bind addresses', () => {
     assert.throws(() => parseBindAddress(text), RangeError, text);
   }
 });
+
+test('the time between scrubs is a week, another, or off', () => {
+  assert.equal(loadConfiguration({}).scrubIntervalMs, 7 * 86_400_000);
+  assert.equal(loadConfiguration({ flags: { scrubIntervalMs: '12h' } }).scrubIntervalMs, 12 * 3_600_000);
+  assert.equal(loadConfiguration({ environment: { GALLEONFS_SCRUB_INTERVAL: 'off' } }).scrubIntervalMs, null);
+  assert.throws(() => loadConfiguration({ flags: { scrubIntervalMs: 'often' } }), { code: 'CONFIG_INVALID' });
+});

@@ -11,7 +11,9 @@ const read = { operations: 6, bytes: 4096, errors: 1, latencyUsSum: 3_500_000, l
 
 async function scrape(): Promise<string[]> {
   const stats = { ...FAKE_STATS, read, readOnlyReason: 'a flush failed' };
-  const registry = createMetrics('1.2.3', () => [{ name: 'a', stats, mount: undefined, failed: false }]);
+  const registry = createMetrics('1.2.3', () => [
+    { name: 'a', stats, mount: undefined, failed: false, scrubbing: false },
+  ]);
   await registry.metrics();
   return (await registry.metrics()).split('\n');
 }

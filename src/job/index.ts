@@ -1,0 +1,2 @@
+export { Jobs, type JobTarget } from './jobs.ts';
+export type { JobWork, RunningJob } from './running-job.ts';
