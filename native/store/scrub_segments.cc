@@ -135,7 +135,7 @@ void Scrubber::check_headers(const SegmentView& view, disk::File& file) {
     if (file.read_medium(copy * kPageBytes, buffer_.data(), kPageBytes) != 0) continue;
     std::memcpy(&headers[copy], buffer_.data(), sizeof headers[copy]);
     const RawSegmentHeader& header = headers[copy];
-    good[copy] = valid_segment_header(header) && header.volume_id == store_.superblock_.volume_id &&
+    good[copy] = valid_segment_header(header) && header.volume_id == store_.volume_id_ &&
                  header.file_number == view.file_number && header.salt == view.salt &&
                  header.kind == (view.index ? kCompactedSegment : kLogSegment);
   }
@@ -208,7 +208,7 @@ void Scrubber::check_slots(const SegmentView& view) {
   const uint64_t room = bytes_max_ - std::min(bytes_max_, step_.done_bytes);
   const size_t slots_max = std::max<uint64_t>(room >> store_.block_shift_, 1);
   uint32_t slot = position_.slot;
-  for (; slot < store_.superblock_.slots && slots.size() < slots_max; slot++) {
+  for (; slot < store_.slots_ && slots.size() < slots_max; slot++) {
     const auto physical = physical_of(view, slot);
     if (!physical.has_value()) continue;
     const auto entry = decode_entry(segment.entries[*physical], view.salt, view.base_slot + *physical);
@@ -221,7 +221,7 @@ void Scrubber::check_slots(const SegmentView& view) {
   check_payload(view, *file, slots);
   segment.live_found += static_cast<uint32_t>(slots.size());
   position_.slot = slot;
-  if (slot < store_.superblock_.slots) return;
+  if (slot < store_.slots_) return;
   check_count(view);
   position_.at++;
   position_.slot = 0;
@@ -231,7 +231,7 @@ void Scrubber::check_count(const SegmentView& view) {
   const ScrubbedSegment& segment = *store_.scrubbed_segment_;
   if (!segment.live_expected.has_value() || segment.live_found >= *segment.live_expected) return;
   if (store_.journal_.issued_lsn() != segment.at_lsn || store_.delta_.unmerged_entries() != 0) return;
-  for (uint32_t slot = 0; slot < store_.superblock_.slots && position_.suspects.size() < kSuspectsMax; slot++) {
+  for (uint32_t slot = 0; slot < store_.slots_ && position_.suspects.size() < kSuspectsMax; slot++) {
     const auto physical = physical_of(view, slot);
     if (!physical.has_value()) continue;
     const auto entry = decode_entry(segment.entries[*physical], view.salt, view.base_slot + *physical);

@@ -51,7 +51,7 @@ void Scrubber::superblocks() {
       if (store_.superblock_file_->read_medium(offset, buffer_.data(), kPageBytes) != 0) return false;
       RawSuperblock found;
       std::memcpy(&found, buffer_.data(), sizeof found);
-      if (check_superblock(found) != SuperblockState::valid || found.volume_id != store_.superblock_.volume_id) return false;
+      if (check_superblock(found) != SuperblockState::valid || found.volume_id != store_.volume_id_) return false;
       return newest ? found.generation == store_.superblock_.generation : found.generation != store_.superblock_.generation;
     };
     step_.done_bytes += kPageBytes;

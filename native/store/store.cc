@@ -150,6 +150,8 @@ VolumeStore::VolumeStore(std::unique_ptr<disk::Disk> disk, std::unique_ptr<disk:
       block_shift_(static_cast<uint32_t>(std::countr_zero(superblock.block_size))),
       blocks_(superblock.size_bytes >> block_shift_),
       payload_at_(payload_offset(superblock.slots)),
+      slots_(superblock.slots),
+      volume_id_(superblock.volume_id),
       share_(environment.budget == nullptr ? Budget::process() : *environment.budget),
       files_(*disk_, share_, superblock.slots, superblock.block_size),
       table_(epochs_),

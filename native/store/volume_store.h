@@ -52,7 +52,7 @@ class VolumeStore final : public Store {
   Stats stats() const override;
   RecoveryReport recovery() const override { return recovery_; }
   std::vector<Damage> damage() const override { return damage_.found(); }
-  std::array<uint8_t, 16> volume_id() const override { return superblock_.volume_id; }
+  std::array<uint8_t, 16> volume_id() const override { return volume_id_; }
 
   // recovery.cc: loads the state of the superblock, which is in `slot`, and replays what came after. `heal`: the other
   // slot is bad, so write it anew. On failure nothing on disk was changed.
@@ -184,6 +184,8 @@ class VolumeStore final : public Store {
   const uint32_t block_shift_;
   const uint64_t blocks_;
   const uint64_t payload_at_;
+  const uint32_t slots_;  // a segment
+  const std::array<uint8_t, 16> volume_id_;
   Budget::Share share_;
 
   DamageLog damage_;

@@ -355,9 +355,10 @@ TEST("writers, discards, checkpoints and compaction beside a scrub are no finds,
   f.create();
   f.open();
   std::atomic<bool> stop{false};
+  std::atomic<uint64_t> writes{0}, compactions{0};
   std::vector<std::thread> threads;
   for (uint64_t writer = 0; writer < 2; writer++) {
-    threads.emplace_back([&f, &stop, writer] {
+    threads.emplace_back([&f, &stop, &writes, writer] {
       std::mt19937_64 random(writer);
       const std::vector<std::byte> bytes = pattern(32 * 4096, writer);
       while (!stop) {
@@ -368,16 +369,18 @@ TEST("writers, discards, checkpoints and compaction beside a scrub are no finds,
         } else {
           CHECK_EQ(f.store().write(block * 4096, bytes.data(), count * 4096, random() % 16 == 0), 0);
         }
+        writes++;
       }
     });
   }
-  threads.emplace_back([&f, &stop] {
+  threads.emplace_back([&f, &stop, &compactions] {
     while (!stop) {
       uint64_t rewritten = 0;
       CHECK(!f.store().compact(0.8, &rewritten));
+      compactions++;
     }
   });
-  for (int round = 0; round < 6; round++) CHECK_EQ(describe(scrub(f.store(), 128 << 10)), "");
+  for (int round = 0; round < 6 || writes < 3000 || compactions < 50; round++) CHECK_EQ(describe(scrub(f.store(), 128 << 10)), "");
   stop = true;
   for (std::thread& thread : threads) thread.join();
   CHECK_EQ(f.store().stats().checksum_failures, 0);
