@@ -3,7 +3,7 @@
  * every write and flush; writers on its mounts note, after each fsync, how far the log was. Then the power is cut at
  * random entries: the file system is mounted as the cut left it, and every volume is opened and read.
  *
- *   --filesystem ext4|xfs   --cuts N   --seconds N (of load)   --seed N
+ *   --filesystem ext4|xfs   --cuts N   --seconds N (of load)   --seed N   --tear 512|4096 (bytes that are old or new)
  *
  * As root, with /dev/fuse and loop devices. Exit code 1 if anything acknowledged was missing.
  */
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     filesystem: { type: 'string', default: 'ext4' },
     cuts: { type: 'string', default: '300' },
     seconds: { type: 'string', default: '10' },
+    tear: { type: 'string', default: '512' },
     seed: { type: 'string', default: String(Math.trunc(Date.now() / 1000) % 1_000_000) },
   },
 });
@@ -132,10 +133,12 @@ async function verify(storagePath: string, volumes: readonly ExpectedVolume[], e
     for (const volume of volumes) {
       const there = found.get(volume.name);
       if (there === undefined) {
-        if (volume.createdAt <= entry && entry < volume.deletingAt) throw new Error(`volume ${volume.name} is missing`);
+        if (volume.createdAt <= entry && entry < volume.deletingAt)
+          throw new Error(`volume ${volume.name} is missing, of ${[...found.keys()].join(' ')}`);
         continue;
       }
-      if (volume.deletedAt <= entry) throw new Error(`volume ${volume.name} is back`);
+      if (volume.deletedAt <= entry)
+        throw new Error(`volume ${volume.name} is back, of ${[...found.keys()].join(' ')}`);
       if (there.reason !== null) throw new Error(`volume ${volume.name}: ${there.reason.message}`);
       const file = await galleon.openVolumeFile(volume.name);
       volume.check(entry, await file.read(volume.blocks * BLOCK_BYTES));
@@ -170,7 +173,7 @@ async function main(filesystem: Filesystem): Promise<void> {
   for (const [index, entry] of cuts.entries()) {
     const cutSeed = seed * 1000 + index;
     try {
-      await lab.afterCut(entry, cutSeed, async (path) => {
+      await lab.afterCut(entry, cutSeed, Number(values.tear), async (path) => {
         promised += await verify(join(path, 'daemon/store'), volumes, entry);
       });
     } catch (error) {

@@ -92,13 +92,13 @@ export class PowerCutLab implements AsyncDisposable {
 
   async unmountLive(): Promise<void> {
     await bash('umount "$1"', this.live);
-    await bash('losetup --detach "$1"', this.#device);
+    await detach(this.#device);
     this.#device = '';
   }
 
   /** Mounts what a power cut after log entry `entry` leaves, and looks at it. Entries must not go back. */
-  async afterCut(entry: number, seed: number, look: (path: string) => Promise<void>): Promise<void> {
-    await this.#command(`cut ${entry} ${seed}`);
+  async afterCut(entry: number, seed: number, tearBytes: number, look: (path: string) => Promise<void>): Promise<void> {
+    await this.#command(`cut ${entry} ${seed} ${tearBytes}`);
     const device = await attach(join(this.#directory, 'cut/data'));
     try {
       await bash('mount -o "$3" "$1" "$2"', device, this.#crashed, MOUNT_OPTIONS[this.#filesystem]);
@@ -108,7 +108,7 @@ export class PowerCutLab implements AsyncDisposable {
         await bash('umount "$1"', this.#crashed);
       }
     } finally {
-      await bash('losetup --detach "$1"', device);
+      await detach(device);
     }
   }
 
@@ -137,4 +137,22 @@ export class PowerCutLab implements AsyncDisposable {
 
 async function attach(data: string): Promise<string> {
   return (await bash('losetup --find --show --direct-io=on "$1"', data)).trim();
+}
+
+/**
+ * Gives a loop device back and waits until nobody has it any more: a mount namespace made meanwhile (a systemd unit's, a
+ * container's) keeps the unmounted file system alive, and its writes would fall on the next cut.
+ */
+async function detach(device: string): Promise<void> {
+  await bash(
+    `file=$(losetup --noheadings --output BACK-FILE "$1")
+    losetup --detach "$1"
+    for try in $(seq 600); do
+      [ "$(losetup --noheadings --output BACK-FILE "$1" 2>/dev/null || true)" = "$file" ] || exit 0
+      sleep 0.1
+    done
+    echo "$1 is still in use, perhaps in another mount namespace" >&2
+    exit 1`,
+    device,
+  );
 }

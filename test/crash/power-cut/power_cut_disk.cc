@@ -1,13 +1,14 @@
 // A disk that can lose its power at any moment of the past. Serves two files over FUSE, for loop devices:
 //   DIR/live/data  the disk; every write, discard and flush is kept in a log, in memory
 //   DIR/cut/data   the disk as a power cut may have left it: everything up to the last flush before entry N, and of the
-//                  writes since, sector by sector, a random part. What is written there is forgotten at the next cut.
+//                  writes since a random part; some are torn, at multiples of TEAR bytes. What is written there is
+//                  forgotten at the next cut.
 // DIR/entries holds, in shared memory, the number of log entries so far (u64): who notes it after an acknowledged fsync
 // may demand the data of every cut at that number or later.
 //
 //   power_cut_disk DIR SIZE_MIB     then lines on stdin, an answer on stdout each:
 //     "seal"         the workload is over: no more is logged         -> "sealed ENTRIES FLUSHES BYTES"
-//     "cut N SEED"   N must not go back                              -> "cut DROPPED"
+//     "cut N SEED TEAR"   N must not go back                         -> "cut DROPPED"
 //     "break"        every call on the disk fails with EIO           -> "broken"
 //     "mend"                                                         -> "mended"
 #include <fcntl.h>
@@ -35,7 +36,6 @@ using namespace galleonfs;
 
 namespace {
 
-constexpr uint64_t kSector = 512;
 constexpr uint64_t kPage = 4096;
 
 std::byte* shared_memory(size_t bytes) {
@@ -133,8 +133,8 @@ class CutDisk final : public Disk {
  public:
   CutDisk(uint64_t size, const LiveDisk& live) : Disk(size), live_(live), flushed_(shared_memory(size)) {}
 
-  // Returns how many sectors written before the cut are lost.
-  uint64_t cut(uint64_t entry, uint64_t seed) {
+  // Returns how many pieces written before the cut are lost.
+  uint64_t cut(uint64_t entry, uint64_t seed, uint64_t tear) {
     const std::lock_guard lock(mutex_);
     pages_.clear();
     const std::vector<LogEntry>& log = live_.log();
@@ -153,8 +153,9 @@ class CutDisk final : public Disk {
       const LogEntry& recent = log[i];
       if (recent.kind == Kind::flush) continue;
       const uint64_t fate = mode == 0 ? 0 : mode == 1 ? 1 : random() % 8;
-      for (uint64_t at = 0; at < recent.length; at += kSector) {
-        const uint64_t n = std::min(kSector, recent.length - at);
+      uint64_t n = 0;
+      for (uint64_t at = 0; at < recent.length; at += n) {
+        n = std::min(tear - (recent.offset + at) % tear, recent.length - at);
         // Whole, not at all, or torn.
         if (fate == 0 || fate == 2 || fate == 3 || (fate == 4 && random() % 2 == 0)) {
           lost++;
@@ -163,7 +164,7 @@ class CutDisk final : public Disk {
         if (recent.kind == Kind::write) {
           put(recent.offset + at, recent.bytes.data() + at, n);
         } else {
-          constexpr std::array<std::byte, kSector> zeros{};
+          constexpr std::array<std::byte, kPage> zeros{};
           put(recent.offset + at, zeros.data(), n);
         }
       }
@@ -272,8 +273,9 @@ int main(int argc, char** argv) {
     } else if (command == "cut") {
       uint64_t entry = 0;
       uint64_t seed = 0;
-      std::cin >> entry >> seed;
-      std::cout << "cut " << cut.cut(entry, seed) << std::endl;
+      uint64_t tear = 0;
+      std::cin >> entry >> seed >> tear;
+      std::cout << "cut " << cut.cut(entry, seed, std::clamp<uint64_t>(tear, 512, kPage)) << std::endl;
     }
   }
   server.stop(fuse::StopMode::unmount);
