@@ -388,34 +388,98 @@ TEST("a file that is none of the store's is found and removed by a repair") {
 
 namespace {
 
-// Rewrites the newest superblock's segment table after `change`, hashes and all: as a bug would.
-void change_table(Filled& filled, const std::function<void(store::PersistedTable&)>& change) {
+// Rewrites a chain of one page that the newest superblock leads to after `change`, hashes and all: as a bug would.
+void change_chain(Filled& filled, store::PagePointer store::RawSuperblock::* chain,
+                  const std::function<void(std::vector<std::byte>&)>& change) {
   store::RawSuperblock superblock = filled.newest();
+  store::PagePointer& pointer = superblock.*chain;
   std::unique_ptr<disk::File> map, superblock_file;
   const auto disk = filled.f.storage.attach();
   CHECK_EQ(disk->open("map", false, &map), 0);
   CHECK_EQ(disk->open("superblock", false, &superblock_file), 0);
   std::vector<std::byte> page(4096);
-  CHECK_EQ(map->read(superblock.segment_table.page * 4096, page.data(), 4096), 0);
+  CHECK_EQ(map->read(pointer.page * 4096, page.data(), 4096), 0);
   store::ChainHeader header;
   std::memcpy(&header, page.data(), sizeof header);
   CHECK(!header.next);
-  store::PersistedTable table;
-  CHECK(store::decode_table(std::span(page).subspan(sizeof header, header.length), &table));
-  change(table);
-  const std::vector<std::byte> bytes = store::encode_table(table);
+  std::vector<std::byte> bytes(page.begin() + sizeof header, page.begin() + sizeof header + header.length);
+  change(bytes);
   header.length = static_cast<uint32_t>(bytes.size());
   std::fill(page.begin(), page.end(), std::byte{0});
   std::memcpy(page.data(), &header, sizeof header);
   std::copy(bytes.begin(), bytes.end(), page.begin() + sizeof header);
-  CHECK_EQ(map->write(superblock.segment_table.page * 4096, page.data(), 4096), 0);
-  superblock.segment_table.hash = store::hash128(page.data(), 4096);
+  CHECK_EQ(map->write(pointer.page * 4096, page.data(), 4096), 0);
+  pointer.hash = store::hash128(page.data(), 4096);
   store::Superblocks both;
   CHECK_EQ(store::read_superblocks(*superblock_file, &both), 0);
   CHECK_EQ(store::write_superblock(*superblock_file, superblock, both.newest()), 0);
 }
 
+void change_table(Filled& filled, const std::function<void(store::PersistedTable&)>& change) {
+  change_chain(filled, &store::RawSuperblock::segment_table, [&](std::vector<std::byte>& bytes) {
+    store::PersistedTable table;
+    CHECK(store::decode_table(bytes, &table));
+    change(table);
+    bytes = store::encode_table(table);
+  });
+}
+
+// The bitmap's words and the pages that wait to be free.
+void change_bitmap(Filled& filled, const std::function<void(std::vector<uint64_t>& words, std::vector<uint64_t>& pending)>& change) {
+  change_chain(filled, &store::RawSuperblock::page_bitmap, [&](std::vector<std::byte>& bytes) {
+    std::vector<uint64_t> all(bytes.size() / 8);
+    std::memcpy(all.data(), bytes.data(), bytes.size());
+    std::vector<uint64_t> words(all.begin() + 1, all.begin() + 1 + static_cast<ptrdiff_t>(all[0]));
+    std::vector<uint64_t> pending(all.begin() + 1 + static_cast<ptrdiff_t>(all[0]), all.end());
+    change(words, pending);
+    all = {words.size()};
+    all.insert(all.end(), words.begin(), words.end());
+    all.insert(all.end(), pending.begin(), pending.end());
+    bytes.resize(all.size() * 8);
+    std::memcpy(bytes.data(), all.data(), bytes.size());
+  });
+}
+
 }  // namespace
+
+TEST("pages leaked, in use but held to be free, or not kept for the older superblock are found, and accounted for anew") {
+  enum class Harm { leaked, freed, forgotten };
+  for (const Harm harm : {Harm::leaked, Harm::freed, Harm::forgotten}) {
+    Filled filled;
+    const uint64_t root = filled.newest().map_root.page;
+    uint64_t at = 0;
+    change_bitmap(filled, [&](std::vector<uint64_t>& words, std::vector<uint64_t>& pending) {
+      if (harm == Harm::leaked) {
+        while ((words[at / 64] >> at % 64 & 1) != 0) at++;
+        words[at / 64] |= 1ULL << at % 64;
+      } else if (harm == Harm::freed) {
+        at = root;
+        words[at / 64] &= ~(1ULL << at % 64);
+      } else {
+        CHECK(!pending.empty());
+        at = pending.back();
+        pending.pop_back();
+        words[at / 64] &= ~(1ULL << at % 64);
+      }
+    });
+    auto check = begin_check(filled.f);
+    store::CheckReport report;
+    CHECK(!check->check(&report));
+    CHECK_EQ(report.errors, 1);
+    CHECK_EQ(report.damages, 0);
+    CHECK_EQ(report.findings.at(0).place.kind, "page bitmap");
+    CHECK_EQ(report.findings.at(0).place.file_offset_bytes, at * 4096);
+    CHECK(!check->repair());
+    CHECK(!check->check(&report));
+    CHECK_EQ(describe(report), "");
+    check.reset();
+    filled.f.open();
+    for (uint64_t i = 0; i < 600; i++) CHECK(filled.f.read(i * 4096, 4096) == filled.current(i));
+    for (uint64_t i = 0; i < 600; i++) filled.f.write(i * 4096, pattern(4096, i));
+    filled.f.close();
+    check_clean(filled.f);
+  }
+}
 
 TEST("wrong liveness counts are found and counted anew, and the store goes on") {
   for (const int by : {-1, 1}) {
