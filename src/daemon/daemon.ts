@@ -422,28 +422,25 @@ export class Daemon {
   }
 
   async #stop(beforeRelease: () => Promise<void>): Promise<void> {
-    const { catalog, damageWatch, descriptors, jobs, mounts, scrubSchedule, volumes } = this.#parts;
-    this.#phase = 'stopping';
+    const { descriptors, mounts } = this.#parts;
     descriptors.notify('STOPPING=1');
-    await this.#starting?.catch(() => undefined);
-    clearInterval(this.#mountWatch);
-    this.#watchdog.stop();
-    scrubSchedule?.stop();
-    await jobs.stop();
-    await this.#turns.idle();
-    await mounts.unmountAll(UNMOUNT_PATIENCE_MS, this.#hurry.signal);
-    damageWatch.look();
-    damageWatch.stop();
-    try {
-      await volumes.close();
-    } finally {
-      await beforeRelease();
-      await catalog.close();
-    }
+    await this.#end(async () => {
+      await mounts.unmountAll(UNMOUNT_PATIENCE_MS, this.#hurry.signal);
+    }, beforeRelease);
   }
 
   async #handOver(beforeRelease: () => Promise<void>): Promise<void> {
-    const { catalog, damageWatch, jobs, mounts, scrubSchedule, volumes } = this.#parts;
+    const { mounts, volumes } = this.#parts;
+    await this.#end(async () => {
+      // While requests are still served, so that little is left to do while they wait.
+      await volumes.checkpoint();
+      await mounts.handOver();
+    }, beforeRelease);
+  }
+
+  /** `leaveMounts`: nothing is served any more when it resolves. */
+  async #end(leaveMounts: () => Promise<void>, beforeRelease: () => Promise<void>): Promise<void> {
+    const { catalog, damageWatch, jobs, scrubSchedule, volumes } = this.#parts;
     this.#phase = 'stopping';
     await this.#starting?.catch(() => undefined);
     clearInterval(this.#mountWatch);
@@ -451,9 +448,7 @@ export class Daemon {
     scrubSchedule?.stop();
     await jobs.stop();
     await this.#turns.idle();
-    // While requests are still served, so that little is left to do while they wait.
-    await volumes.checkpoint();
-    await mounts.handOver();
+    await leaveMounts();
     damageWatch.look();
     damageWatch.stop();
     try {
