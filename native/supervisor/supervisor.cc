@@ -260,8 +260,10 @@ void Supervisor::judge(ProcessEnd end) {
 void Supervisor::finish(int exit_code) {
   exit_code_ = exit_code;
   store_.drop_dead();
-  if (const size_t left = store_.held().size(); left > 0) {
-    log_.warn("ending with descriptors that the daemon did not take back", {{"descriptors", as_field(left)}});
+  // After a clean stop only memory is left, such as request slots; otherwise mounts may be, which fail from now on.
+  const size_t left = store_.held().size();
+  if (left > 0 && exit_code != 0) {
+    log_.warn("ending with descriptors that no daemon takes back", {{"descriptors", as_field(left)}});
   }
 }
 
