@@ -14,16 +14,6 @@ uint64_t mix(uint64_t block, uint32_t slot) {
   return hash64(pair, sizeof pair);
 }
 
-Damage in_map(uint64_t page, bool is_leaf, uint64_t volume_offset, std::string detail) {
-  return {.kind = is_leaf ? "map page" : "map node",
-          .file = "map",
-          .file_offset_bytes = page * kPageBytes,
-          .volume_offset_bytes = volume_offset,
-          .segment = 0,
-          .slot = 0,
-          .detail = std::move(detail)};
-}
-
 }  // namespace
 
 void Checker::walk(const Visit& effective, const Visit& in_pages) {
@@ -37,12 +27,13 @@ void Checker::walk_subtree(const PagePointer& pointer, uint32_t level, uint64_t 
   if (!pointer || !going()) return;
   std::byte* page = level_pages_[level].data();
   const uint64_t offset = std::min(first_leaf << kLeafShift, blocks_) << block_shift_;
-  if (first_walk_) claim(pointer.page, level == 0 ? "map page" : "map node", offset);
+  const char* kind = level == 0 ? "map page" : "map node";
+  if (first_walk_) claim(pointer.page, kind, offset);
   if (!read_page(pointer, page)) {
     if (first_walk_) {
-      find(Severity::damage, in_map(pointer.page, level == 0, offset, "does not match the hash of what points to it: " +
-                                                                          std::to_string(1ULL << (kNodeShift * level + kLeafShift)) +
-                                                                          " blocks from here on cannot be found"));
+      find(Severity::damage, in_map(kind, pointer.page, offset, "does not match the hash of what points to it: " +
+                                                                    std::to_string(1ULL << (kNodeShift * level + kLeafShift)) +
+                                                                    " blocks from here on cannot be found"));
     }
     pages_lost_ = true;
     return;
@@ -83,14 +74,14 @@ void Checker::leaf(uint64_t leaf, const uint64_t* raw) {
   if (!first_walk_) return;
   for (uint32_t i = count; i < kLeafEntries; i++) {
     if (raw[i] == 0) continue;
-    find(Severity::error, in_map(0, true, (first + i) << block_shift_, "the map has blocks beyond the volume's end"));
+    find(Severity::error, in_map("map page", 0, (first + i) << block_shift_, "the map has blocks beyond the volume's end"));
     return;
   }
 }
 
 void Checker::mark_live(uint64_t block, Location location) {
   const auto wrong = [&](std::string detail) {
-    Damage place = in_map(0, true, block << block_shift_, std::move(detail));
+    Damage place = in_map("map page", 0, block << block_shift_, std::move(detail));
     place.file_offset_bytes = UINT64_MAX;
     place.segment = location.segment();
     place.slot = location.slot();
@@ -149,7 +140,7 @@ void Checker::check_liveness() {
     plan_.rewrite_tables = true;
   }
   if (uncounted > 0) {
-    find(Severity::note, in_map(0, true, UINT64_MAX, "the liveness of " + std::to_string(uncounted) +
+    find(Severity::note, in_map("map page", 0, UINT64_MAX, "the liveness of " + std::to_string(uncounted) +
                                                          " segments cannot be told, because of damaged pages"));
   }
 }

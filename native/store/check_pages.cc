@@ -9,16 +9,6 @@
 namespace galleonfs::store {
 namespace {
 
-Damage in_map(const char* kind, uint64_t page, uint64_t volume_offset, std::string detail) {
-  return {.kind = kind,
-          .file = "map",
-          .file_offset_bytes = page * kPageBytes,
-          .volume_offset_bytes = volume_offset,
-          .segment = 0,
-          .slot = 0,
-          .detail = std::move(detail)};
-}
-
 bool bit(const std::vector<uint64_t>& words, uint64_t at) {
   return at / 64 < words.size() && (words[at / 64] >> at % 64 & 1) != 0;
 }
@@ -33,6 +23,16 @@ bool mark(std::vector<bool>* bits, uint64_t index) {
 }
 
 }  // namespace
+
+Damage in_map(const char* kind, uint64_t page, uint64_t volume_offset, std::string detail) {
+  return {.kind = kind,
+          .file = "map",
+          .file_offset_bytes = page * kPageBytes,
+          .volume_offset_bytes = volume_offset,
+          .segment = 0,
+          .slot = 0,
+          .detail = std::move(detail)};
+}
 
 bool Checker::read_page(const PagePointer& pointer, std::byte* into) {
   if (pointer.page == 0 || pointer.page >= map_file_pages_) return false;

@@ -152,4 +152,7 @@ class Checker {
   size_t problems_kept_ = 0;
 };
 
+// A place in the map file; `volume_offset`: UINT64_MAX where none is meant.
+Damage in_map(const char* kind, uint64_t page, uint64_t volume_offset, std::string detail);
+
 }  // namespace galleonfs::store

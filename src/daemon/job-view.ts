@@ -3,23 +3,11 @@ import { lastDoneScrub, latestScrub } from '../scrub/index.ts';
 import type { ScrubFind } from '../storage/index.ts';
 import type { Volume } from '../volume/index.ts';
 
-/** A job as the API, the CLI and the library's users see it. */
-export interface JobView {
-  readonly id: string;
-  readonly kind: string;
-  readonly volume: string;
-  readonly state: JobState;
-  readonly startedAt: string;
-  readonly endedAt: string | null;
-  readonly doneBytes: number;
-  /** An estimate until the end. */
-  readonly totalBytes: number;
-  readonly options: unknown;
-  /** What came of it; of a scrub, its finds. The first 1000. */
-  readonly results: readonly unknown[];
-  readonly resultCount: number;
-  readonly failure: { readonly code: string; readonly message: string } | null;
-}
+/**
+ * A job as the API, the CLI and the library's users see it: without what only the work itself needs to go on.
+ * The `results` of a scrub are its finds, the first 1000.
+ */
+export type JobView = Omit<JobRecord, 'volumeId' | 'position'>;
 
 /** What scrubs say about a volume. */
 export interface ScrubView {

@@ -30,23 +30,17 @@ function ignoreLoss(): void {
 
 class NativeDriverMount implements MountHandle {
   readonly driver = 'native';
+  readonly mountPoint: string;
+  readonly resumption: MountResumption | undefined;
+  readonly inFlightSurvival: InFlightSurvival;
   readonly #mount: NativeMount;
 
   constructor(mount: NativeMount) {
+    const { deviceId, negotiated, inFlight } = mount.state();
+    this.mountPoint = mount.mountPoint;
+    this.resumption = inFlight === 'none' ? undefined : { deviceId, negotiated };
+    this.inFlightSurvival = inFlight;
     this.#mount = mount;
-  }
-
-  get mountPoint(): string {
-    return this.#mount.mountPoint;
-  }
-
-  get resumption(): MountResumption | undefined {
-    const { deviceId, negotiated, inFlight } = this.#mount.state();
-    return inFlight === 'none' ? undefined : { deviceId, negotiated };
-  }
-
-  get inFlightSurvival(): InFlightSurvival {
-    return this.#mount.state().inFlight;
   }
 
   async unmount(options: { readonly lazy: boolean }): Promise<void> {

@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "stamped_block.h"
 #include "store_fixture.h"
 
 using namespace galleonfs;
@@ -34,20 +35,6 @@ class Model {
   std::vector<uint64_t> current_;
   std::vector<std::set<uint64_t>> allowed_;
 };
-
-void fill(std::byte* block, uint64_t value) {
-  for (size_t i = 0; i < 4096; i += 8) std::memcpy(block + i, &value, 8);
-}
-
-// The value all of a block holds, or UINT64_MAX if it is mixed.
-uint64_t value_of(const std::byte* block) {
-  uint64_t value = 0;
-  std::memcpy(&value, block, 8);
-  for (size_t i = 8; i < 4096; i += 8) {
-    if (std::memcmp(block + i, block, 8) != 0) return UINT64_MAX;
-  }
-  return value;
-}
 
 #define HOLDS(condition)                                                         \
   do {                                                                           \
@@ -93,12 +80,12 @@ void run_history(uint64_t seed, bool power) {
         }
         case 5: {
           HOLDS(f.store().read(block * 4096, buffer.data(), count * 4096) == 0);
-          for (uint64_t i = 0; i < count; i++) HOLDS(value_of(buffer.data() + i * 4096) == model.current(block + i));
+          for (uint64_t i = 0; i < count; i++) HOLDS(check::stamp_of(buffer.data() + i * 4096) == model.current(block + i));
           break;
         }
         default:
           for (uint64_t i = 0; i < count; i++) {
-            fill(buffer.data() + i * 4096, next_value);
+            check::stamp(buffer.data() + i * 4096, next_value);
             model.write(block + i, next_value++);
           }
           HOLDS(f.store().write(block * 4096, buffer.data(), count * 4096, false) == 0);
@@ -125,7 +112,7 @@ void run_history(uint64_t seed, bool power) {
     HOLDS(f.store().damage().empty());
     for (uint64_t block = 0; block < kBlocks; block++) {
       HOLDS(f.store().read(block * 4096, buffer.data(), 4096) == 0);
-      const uint64_t value = value_of(buffer.data());
+      const uint64_t value = check::stamp_of(buffer.data());
       HOLDS(model.allows(block, value));
       model.adopt(block, value);
     }

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "store/budget.h"
+#include "stamped_block.h"
 #include "store_fixture.h"
 
 using namespace galleonfs;
@@ -45,19 +46,6 @@ class Model {
  private:
   std::vector<std::set<uint64_t>> ever_, acknowledged_, flushed_;
 };
-
-void fill(std::byte* block, uint64_t value) {
-  for (size_t i = 0; i < 4096; i += 8) std::memcpy(block + i, &value, 8);
-}
-
-uint64_t value_of(const std::byte* block) {
-  uint64_t value = 0;
-  std::memcpy(&value, block, 8);
-  for (size_t i = 8; i < 4096; i += 8) {
-    if (std::memcmp(block + i, block, 8) != 0) return UINT64_MAX;
-  }
-  return value;
-}
 
 // The fault strikes once; at every such call until it is taken away; or, a bad sector, wherever that place is touched.
 enum class Until { once, gone, sector };
@@ -224,7 +212,7 @@ class Run {
           read(block, count);
           break;
         default: {
-          for (uint64_t i = 0; i < count; i++) fill(buffer_.data() + i * 4096, next_value_ + i);
+          for (uint64_t i = 0; i < count; i++) check::stamp(buffer_.data() + i * 4096, next_value_ + i);
           const bool durable = random_() % 8 == 0;
           const int error = f_.store().write(address(block), buffer_.data(), count * 4096, durable);
           note(error);
@@ -265,7 +253,7 @@ class Run {
                 "a block cannot be read");
         continue;
       }
-      const uint64_t value = value_of(buffer_.data());
+      const uint64_t value = check::stamp_of(buffer_.data());
       require(any || sync_failed_ ? model_.ever(block + i, value) : model_.holds(block + i, value, false), "wrong data");
     }
   }
@@ -309,7 +297,7 @@ class Run {
     }
     for (uint64_t block = 0; block < kBlocks; block++) {
       require(f_.store().read(address(block), buffer_.data(), 4096) == 0, "a block cannot be read after the fault");
-      const uint64_t value = value_of(buffer_.data());
+      const uint64_t value = check::stamp_of(buffer_.data());
       require(model_.holds(block, value, flushed_only), "a block lost what was acknowledged");
       model_.adopt(block, value);
     }
@@ -319,7 +307,7 @@ class Run {
     require(!f_.try_open(), "the store does not open after a second power cut");
     for (uint64_t block = 0; block < kBlocks; block++) {
       require(f_.store().read(address(block), buffer_.data(), 4096) == 0, "a block cannot be read after the power cut");
-      require(model_.holds(block, value_of(buffer_.data()), true), "recovery served what was not durable");
+      require(model_.holds(block, check::stamp_of(buffer_.data()), true), "recovery served what was not durable");
     }
   }
 

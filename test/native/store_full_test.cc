@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "check_fixture.h"
+#include "stamped_block.h"
 
 using namespace galleonfs;
 
@@ -28,15 +29,6 @@ struct Model {
   }
   void flush() { flushed = acknowledged; }
 };
-
-uint64_t value_of(const std::byte* block) {
-  uint64_t value = 0;
-  std::memcpy(&value, block, 8);
-  for (size_t i = 8; i < 4096; i += 8) {
-    if (std::memcmp(block + i, block, 8) != 0) return UINT64_MAX;
-  }
-  return value;
-}
 
 class History {
  public:
@@ -108,7 +100,7 @@ class History {
   void read(uint64_t block, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
       require(f_.store().read(address(block + i), buffer_.data(), 4096) == 0, "a block cannot be read");
-      require(model_.acknowledged[block + i].contains(value_of(buffer_.data())), "wrong data");
+      require(model_.acknowledged[block + i].contains(check::stamp_of(buffer_.data())), "wrong data");
     }
   }
 
@@ -142,7 +134,7 @@ class History {
     uint64_t live = 0;
     for (uint64_t block = 0; block < kBlocks; block++) {
       require(f_.store().read(address(block), buffer_.data(), 4096) == 0, "a block cannot be read after opening");
-      const uint64_t value = value_of(buffer_.data());
+      const uint64_t value = check::stamp_of(buffer_.data());
       require((cut ? model_.flushed : model_.acknowledged)[block].contains(value), "what was acknowledged is lost");
       model_.acknowledged[block] = model_.flushed[block] = {value};
       live += value != 0 ? 1 : 0;
@@ -266,7 +258,7 @@ TEST("many writers at once on a full disk get what is freed, and lose nothing") 
         if (step % 200 == 0) CHECK_EQ(f.store().flush(), 0);
         const uint64_t other = random() % kShare;
         CHECK_EQ(f.store().read((thread * kShare + other) * 4096, block.data(), 4096), 0);
-        CHECK_EQ(value_of(block.data()), value[other]);
+        CHECK_EQ(check::stamp_of(block.data()), value[other]);
       }
     });
   }
